@@ -1,0 +1,44 @@
+// What a target can do, as constexpr facts. Kernels ask these; they never compare HWY_TARGET.
+// Per-target header: include it after hwy/foreach_target.h.
+#if defined(LANEFUSE_ARCH_FEATURES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LANEFUSE_ARCH_FEATURES_INL_H_
+#undef LANEFUSE_ARCH_FEATURES_INL_H_
+#else
+#define LANEFUSE_ARCH_FEATURES_INL_H_
+#endif
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lanefuse::HWY_NAMESPACE {
+
+// True where MulAdd rounds once in hardware: AVX2 and up, every AArch64 target, RVV.
+constexpr bool kHasFma = HWY_NATIVE_FMA != 0;
+
+// True where MulAdd must be replaced by std::fma to keep the bits: BASELINE, whatever it is made of.
+constexpr bool kEmulateFma =
+    HWY_TARGET == HWY_SSE2 || HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR;
+
+// True where every result equals, bit for bit, that of all other such targets (DESIGN section 4).
+// SSE4 has neither the instruction nor the time to emulate it, so it rounds twice and says so.
+constexpr bool kSameBits = kHasFma || kEmulateFma;
+
+// True where Max(a, b) and Min(a, b) return b when either is NaN or both are zero, as the SSE and AVX
+// instructions do: then Max(lo, v) is exactly "v < lo ? lo : v".
+constexpr bool kMinMaxReturnSecond =
+    HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR;
+
+// False where the number of lanes is known only at run time (SVE, RVV).
+constexpr bool kConstexprLanes = HWY_HAVE_SCALABLE == 0;
+
+// Vector registers that a kernel may fill with accumulators and operands.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 || HWY_TARGET == HWY_RVV
+constexpr size_t kVectorRegisters = 32;
+#else
+constexpr size_t kVectorRegisters = 16;
+#endif
+
+}  // namespace lanefuse::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LANEFUSE_ARCH_FEATURES_INL_H_

@@ -1,0 +1,37 @@
+// Which instruction set runs. Public names and rules are in lanefuse/target.h; this header is for
+// the entries of the kernels:
+//
+//   const int target = arch::ActiveIndex();
+//   if (target < 0) return arch::UnsupportedTarget();
+//   ...
+//   HWY_DISPATCH_TABLE(Kernel)[target](args);
+//
+// The choice is ours alone: Highway's own (process-wide) chosen target is neither read nor changed,
+// so another user of Highway in the same program and Lanefuse do not meet.
+#ifndef LANEFUSE_ARCH_TARGET_H_
+#define LANEFUSE_ARCH_TARGET_H_
+
+#include <atomic>
+
+#include "lanefuse/status.h"
+
+namespace lanefuse::arch {
+
+// Index into HWY_EXPORT's tables plus 2; 1: LANEFUSE_TARGET is wrong; 0: not decided yet.
+extern std::atomic<int> active_code;
+
+// Reads LANEFUSE_TARGET and the CPU's features, decides, and returns the new code.
+int DecideTarget();
+
+// The index of the active target in every dispatch table, or -1.
+inline int ActiveIndex() {
+  const int code = active_code.load(std::memory_order_relaxed);
+  return (code != 0 ? code : DecideTarget()) - 2;
+}
+
+// What a call returns where ActiveIndex() is -1: the text lists the valid names.
+Status UnsupportedTarget();
+
+}  // namespace lanefuse::arch
+
+#endif  // LANEFUSE_ARCH_TARGET_H_

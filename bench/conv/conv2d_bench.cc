@@ -1,0 +1,205 @@
+// Convolutions: the layers of MobileNetV1, ResNet-8, DS-CNN and ResNet-50, and a few shapes beside.
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "bench/support/buffer.h"
+#include "bench/support/epilogues.h"
+#include "bench/support/suite.h"
+#include "lanefuse/conv.h"
+
+namespace lanefuse::bench {
+namespace {
+
+struct Geometry {
+  size_t height, width;
+  Conv2dShape shape;
+
+  size_t OutHeight() const {
+    return (height + shape.padding.top + shape.padding.bottom -
+            shape.dilation_h * (shape.kernel_h - 1) - 1) / shape.stride_h + 1;
+  }
+  size_t OutWidth() const {
+    return (width + shape.padding.left + shape.padding.right -
+            shape.dilation_w * (shape.kernel_w - 1) - 1) / shape.stride_w + 1;
+  }
+  size_t Taps() const { return shape.kernel_h * shape.kernel_w; }
+  size_t GroupChannels() const { return shape.channels / shape.groups; }
+
+  // h112w112_ic32_oc32_k3x3_s1_p1_g32; _d2 follows a dilation, p4x5x1x1 is uneven padding.
+  std::string Name() const {
+    const auto text = [](size_t n) { return std::to_string(n); };
+    const Padding& p = shape.padding;
+    const bool even = p.top == p.bottom && p.top == p.left && p.top == p.right;
+    std::string name = "h" + text(height) + "w" + text(width) + "_ic" + text(shape.channels) +
+                       "_oc" + text(shape.outputs) + "_k" + text(shape.kernel_h) + "x" +
+                       text(shape.kernel_w) + "_s" + text(shape.stride_h) + "_p" + text(p.top);
+    if (!even) name += "x" + text(p.bottom) + "x" + text(p.left) + "x" + text(p.right);
+    name += "_g" + text(shape.groups);
+    if (shape.dilation_h > 1) name += "_d" + text(shape.dilation_h);
+    return name;
+  }
+};
+
+class ConvProblem {
+ public:
+  ConvProblem(const Geometry& geometry, const std::string& epilogue)
+      : g_(geometry),
+        x_(Random(g_.height * g_.width * g_.shape.channels, 1)),
+        w_(Random(g_.shape.outputs * g_.Taps() * g_.GroupChannels(), 2)),
+        y_(g_.OutHeight() * g_.OutWidth() * g_.shape.outputs),
+        chain_(epilogue, 1, g_.OutHeight(), g_.OutWidth(), g_.shape.outputs, true),
+        bytes_(PackedConv2d::Bytes(g_.shape) / sizeof(float)),
+        packing_(PackedConv2d::Pack(g_.shape, w_.span(), {}, {}, bytes_.bytes(), packed_)) {}
+
+  Status Fused() {
+    if (!packing_.ok()) return packing_;
+    return Conv2d(x(), packed_, chain_.fused(), y(), Threads());
+  }
+  Status Unfused() {
+    const Status status = Conv2d(x(), packed_, Epilogue(), y(), Threads());
+    return status.ok() ? chain_.ApplyOneByOne(y_.data(), y_.data(), Threads()) : status;
+  }
+  size_t steps() const { return chain_.steps(); }
+  onednn::Layer Onednn() const {
+    return onednn::Convolution(x(), g_.shape, w_.span(), chain_.fused());
+  }
+  std::span<const float> output() const { return y_.span(); }
+
+  Estimate Reference(size_t i) const {
+    const Conv2dShape& s = g_.shape;
+    const size_t o = i % s.outputs, ox = i / s.outputs % g_.OutWidth(),
+                 oy = i / s.outputs / g_.OutWidth();
+    const size_t channels = g_.GroupChannels(), first = o / (s.outputs / s.groups) * channels;
+    double sum = 0.0, magnitudes = 0.0;
+    for (size_t ky = 0; ky < s.kernel_h; ++ky) {
+      for (size_t kx = 0; kx < s.kernel_w; ++kx) {
+        // Unsigned, so that a place above or left of the image is far beyond its end.
+        const size_t iy = oy * s.stride_h + ky * s.dilation_h - s.padding.top;
+        const size_t ix = ox * s.stride_w + kx * s.dilation_w - s.padding.left;
+        if (iy >= g_.height || ix >= g_.width) continue;
+        const float* x = x_.data() + (iy * g_.width + ix) * s.channels + first;
+        const float* w = w_.data() + ((o * s.kernel_h + ky) * s.kernel_w + kx) * channels;
+        for (size_t c = 0; c < channels; ++c) {
+          const double product = static_cast<double>(x[c]) * static_cast<double>(w[c]);
+          sum += product;
+          magnitudes += std::abs(product);
+        }
+      }
+    }
+    return Through(chain_.fused(), {0, oy, ox, o},
+                   {sum, SumBound(g_.Taps() * channels, magnitudes)});
+  }
+
+  Work work() const {
+    const double macs = static_cast<double>(y_.size() * g_.Taps() * g_.GroupChannels());
+    return {2.0 * macs, 4.0 * static_cast<double>(x_.size() + w_.size() + y_.size()) +
+                            chain_.operand_bytes()};
+  }
+
+ private:
+  ImageView<const float> x() const { return {x_.data(), g_.height, g_.width, g_.shape.channels}; }
+  ImageView<float> y() { return {y_.data(), g_.OutHeight(), g_.OutWidth(), g_.shape.outputs}; }
+
+  Geometry g_;
+  FloatBuffer x_, w_, y_;
+  EpilogueChain chain_;
+  FloatBuffer bytes_;
+  PackedConv2d packed_;
+  Status packing_;
+};
+
+// Square image and kernel, padding that keeps the size at stride 1.
+Geometry Square(size_t size, size_t in, size_t out, size_t kernel, size_t stride, size_t groups = 1,
+                size_t dilation = 1) {
+  const size_t pad = dilation * (kernel - 1) / 2;
+  return {size, size,
+          {.outputs = out, .channels = in, .kernel_h = kernel, .kernel_w = kernel,
+           .stride_h = stride, .stride_w = stride, .dilation_h = dilation, .dilation_w = dilation,
+           .groups = groups, .padding = {pad, pad, pad, pad}}};
+}
+
+Geometry Depthwise(size_t size, size_t channels, size_t stride, size_t kernel = 3) {
+  return Square(size, channels, channels, kernel, stride, channels);
+}
+
+Geometry Pointwise(size_t size, size_t in, size_t out, size_t stride = 1) {
+  return Square(size, in, out, 1, stride);
+}
+
+void AddShape(Suite& suite, const std::string& epilogue, const Geometry& geometry) {
+  // Networks share layers: each is measured once.
+  const std::string name = "conv/" + epilogue + "/f32/" + geometry.Name();
+  for (const Suite::Case& c : suite.cases()) {
+    if (c.name == name) return;
+  }
+  suite.Add<ConvProblem>("conv", epilogue, geometry.Name(), geometry, epilogue);
+}
+
+// Howard et al., arXiv 1704.04861, Table 1, for an image of `size` pixels and 1 / `part` of the
+// channels.
+void AddMobileNet(Suite& suite, size_t size, size_t part) {
+  AddShape(suite, "bias_relu6", Square(size, 3, 32 / part, 3, 2));
+  struct Block {
+    size_t out, stride;
+  };
+  size_t in = 32 / part;
+  size /= 2;
+  for (const Block block : {Block{64, 1}, {128, 2}, {128, 1}, {256, 2}, {256, 1}, {512, 2},
+                            {512, 1}, {1024, 2}, {1024, 1}}) {
+    AddShape(suite, "bias_relu6", Depthwise(size, in, block.stride));
+    size /= block.stride;
+    AddShape(suite, "bias_relu6", Pointwise(size, in, block.out / part));
+    in = block.out / part;
+  }
+}
+
+void AddConv(Suite& suite) {
+  AddMobileNet(suite, 224, 1);
+  AddMobileNet(suite, 96, 4);  // MLPerf Tiny, visual wake words
+
+  // ResNet-8 on 32 x 32 (MLPerf Tiny, CIFAR-10). The second convolution of a block adds the input.
+  AddShape(suite, "bias_relu", Square(32, 3, 16, 3, 1));
+  size_t size = 32, in = 16;
+  for (const size_t out : {16, 32, 64}) {
+    const size_t stride = out == in ? 1 : 2;
+    AddShape(suite, "bias_relu", Square(size, in, out, 3, stride));
+    if (stride == 2) AddShape(suite, "bias", Pointwise(size, in, out, 2));
+    size /= stride;
+    AddShape(suite, "bias_add_relu", Square(size, out, out, 3, 1));
+    in = out;
+  }
+
+  // DS-CNN (MLPerf Tiny, keywords): 49 x 10 features, 10 x 4 kernel, "same" padding.
+  AddShape(suite, "bias_relu",
+           {49, 10, {.outputs = 64, .channels = 1, .kernel_h = 10, .kernel_w = 4, .stride_h = 2,
+                     .stride_w = 2, .padding = {4, 5, 1, 1}}});
+  AddShape(suite, "bias_relu",
+           {25, 5, {.outputs = 64, .channels = 64, .kernel_h = 3, .kernel_w = 3, .groups = 64,
+                    .padding = {1, 1, 1, 1}}});
+  AddShape(suite, "bias_relu", {25, 5, {.outputs = 64, .channels = 64}});
+
+  // The published comparison, with a ReLU, where the networks above have a ReLU6.
+  for (const Geometry& g :
+       {Square(224, 3, 32, 3, 2), Depthwise(112, 32, 1), Pointwise(56, 128, 128),
+        Depthwise(14, 512, 1), Pointwise(14, 512, 512), Pointwise(7, 1024, 1024),
+        Square(28, 128, 128, 3, 1), Square(32, 16, 16, 3, 1), Pointwise(48, 8, 16)}) {
+    AddShape(suite, "bias_relu", g);
+  }
+
+  // ResNet-50, ResNeXt, DeepLab, MobileNetV3, and one pixel: the overhead.
+  AddShape(suite, "bias_relu", Square(56, 64, 64, 3, 1));
+  AddShape(suite, "bias_add_relu", Pointwise(56, 64, 256));
+  AddShape(suite, "bias_relu", Square(14, 256, 256, 3, 1));
+  AddShape(suite, "bias_relu", Square(7, 512, 512, 3, 1));
+  AddShape(suite, "bias_relu", Square(28, 256, 256, 3, 1, 32));
+  AddShape(suite, "bias_relu", Square(28, 64, 64, 3, 1, 1, 2));
+  AddShape(suite, "affine_hardswish", Depthwise(28, 120, 1, 5));
+  AddShape(suite, "affine_hardswish", Depthwise(14, 240, 1, 5));
+  AddShape(suite, "bias_hardswish", Pointwise(14, 240, 80));
+  AddShape(suite, "none", Pointwise(1, 1, 1));
+}
+[[maybe_unused]] const bool kAdded = Suite::AddFamily(AddConv);
+
+}  // namespace
+}  // namespace lanefuse::bench

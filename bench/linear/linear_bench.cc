@@ -1,0 +1,86 @@
+// Fully connected layers with packed weights: m rows, k inputs, n outputs.
+#include "lanefuse/linear.h"
+
+#include <algorithm>
+#include <string>
+
+#include "bench/linear/problem.h"
+#include "bench/support/suite.h"
+
+namespace lanefuse::bench {
+namespace {
+
+class PackedProblem : public LinearProblem {
+ public:
+  PackedProblem(size_t m, size_t k, size_t n, const std::string& epilogue)
+      : LinearProblem(m, k, n, epilogue),
+        bytes_(PackedLinear::Bytes(n, k) / sizeof(float)),
+        packing_(PackedLinear::Pack(w(), {}, nullptr, bytes_.bytes(), packed_)) {}
+
+  Status Fused() {
+    if (!packing_.ok()) return packing_;
+    return Linear(x(), packed_, chain().fused(), y(), Threads());
+  }
+  Status Unfused() {
+    const Status status = Linear(x(), packed_, Epilogue(), y(), Threads());
+    return status.ok() ? chain().ApplyOneByOne(y().data, y().data, Threads()) : status;
+  }
+  onednn::Layer Onednn() const { return onednn::FullyConnected(x(), w(), chain().fused()); }
+
+ private:
+  FloatBuffer bytes_;
+  PackedLinear packed_;
+  Status packing_;
+};
+
+void AddShape(Suite& suite, const std::string& epilogue, size_t m, size_t k, size_t n) {
+  suite.Add<PackedProblem>("linear", epilogue, LinearName(m, k, n), m, k, n, epilogue);
+}
+
+void AddLinear(Suite& suite) {
+  // What a call costs before it does any work.
+  AddShape(suite, "none", 1, 1, 1);
+  AddShape(suite, "bias_relu", 1, 1, 1);
+
+  // A few rows: what runs at the edge. Neither side is more than 32 times the other, but for the
+  // classifiers with 12 and 1000 outputs.
+  for (const size_t m : {1, 2, 4}) {
+    for (const size_t k : {16, 32, 64, 128, 256, 512, 1024, 2048, 4096}) {
+      for (const size_t n : {12, 16, 32, 64, 128, 256, 512, 1000, 1024, 2048, 4096}) {
+        const bool even = std::max(k, n) <= 32 * std::min(k, n);
+        const bool more_than_cache = k * n > 2048 * 2048 && m == 2;  // m = 1 and 4 tell the same
+        if (even && !more_than_cache) AddShape(suite, "bias_relu", m, k, n);
+      }
+    }
+  }
+  for (const size_t m : {16, 128}) {
+    for (const size_t k : {64, 256, 512, 1024, 4096}) {
+      for (const size_t n : {12, 64, 256, 1000, 1024, 4096}) {
+        if (m == 128 && k * n > 1024 * 1024) continue;  // 10 ms a call and more
+        if (std::max(k, n) <= 64 * std::min(k, n)) AddShape(suite, "bias_relu", m, k, n);
+      }
+    }
+  }
+
+  // The shapes of the published comparison that the sweep does not have.
+  AddShape(suite, "bias_relu", 1, 64, 12);
+  AddShape(suite, "bias_relu", 1, 640, 128);
+  AddShape(suite, "bias_relu", 1, 768, 3072);
+  AddShape(suite, "bias_relu", 16, 768, 3072);
+  AddShape(suite, "bias_relu", 128, 768, 768);
+  AddShape(suite, "bias_relu", 512, 512, 512);
+
+  // Other chains: register epilogues, and those that run over the hot tile.
+  for (const char* epilogue : {"none", "bias", "bias_clamp", "bias_add_relu", "affine_hardswish",
+                               "bias_geluerf", "bias_gelutanh", "bias_silu_mul"}) {
+    AddShape(suite, epilogue, 1, 256, 256);
+    AddShape(suite, epilogue, 1, 768, 3072);
+    AddShape(suite, epilogue, 4, 512, 512);
+    AddShape(suite, epilogue, 16, 768, 3072);
+    AddShape(suite, epilogue, 128, 768, 768);
+  }
+}
+[[maybe_unused]] const bool kAdded = Suite::AddFamily(AddLinear);
+
+}  // namespace
+}  // namespace lanefuse::bench

@@ -1,0 +1,109 @@
+// Convolution and pooling over NHWC images.
+#ifndef LANEFUSE_CONV_H_
+#define LANEFUSE_CONV_H_
+
+#include <cstddef>
+#include <span>
+
+#include "lanefuse/epilogue.h"
+#include "lanefuse/packed.h"
+#include "lanefuse/parallel.h"
+#include "lanefuse/status.h"
+#include "lanefuse/view.h"
+
+namespace lanefuse {
+
+// Pixels added around an image.
+struct Padding {
+  size_t top = 0, bottom = 0, left = 0, right = 0;
+};
+
+// The geometry of a convolution. Output height = (H + top + bottom - dilation_h * (kernel_h - 1)
+// - 1) / stride_h + 1, rounded down; likewise the width.
+struct Conv2dShape {
+  size_t outputs = 0;   // output channels
+  size_t channels = 0;  // input channels
+  size_t kernel_h = 1, kernel_w = 1;
+  size_t stride_h = 1, stride_w = 1;
+  size_t dilation_h = 1, dilation_w = 1;
+  size_t groups = 1;  // divides outputs and channels; groups == channels is a depthwise convolution
+  Padding padding{};
+};
+
+struct Conv2dFold {
+  const BatchNorm* after = nullptr;   // over the outputs
+  const BatchNorm* before = nullptr;  // over the input channels; refused with padding
+  // The convolution's own output is read elsewhere too: folding would change what is read there, so
+  // a batchnorm is refused.
+  bool output_has_other_readers = false;
+};
+
+// Weights and geometry of a convolution in the layout of packed.h (k: taps row-major, then the
+// channels of the group). It points into bytes that it does not own.
+class PackedConv2d {
+ public:
+  // The size of the packed weights; 0 where `shape` is invalid.
+  static size_t Bytes(const Conv2dShape& shape);
+
+  // Packs `weights`, dense OHWI: [outputs][kernel_h][kernel_w][channels / groups], an optional bias
+  // and batchnorms. Errors: kInvalidArgument (shape), kShapeMismatch (sizes), kBufferTooSmall,
+  // kUnsupported (a fold that is wrong or not finite).
+  static Status Pack(const Conv2dShape& shape, std::span<const float> weights,
+                     std::span<const float> bias, const Conv2dFold& fold,
+                     std::span<std::byte> bytes, PackedConv2d& packed);
+
+  // Checks packed bytes (one pass over them) and points at them. Errors: kCorrupt,
+  // kInvalidArgument.
+  static Status View(std::span<const std::byte> bytes, PackedConv2d& packed);
+
+  const Conv2dShape& shape() const { return shape_; }
+  const float* panels() const { return panels_; }
+  const float* bias() const { return bias_; }
+
+ private:
+  const float* panels_ = nullptr;
+  const float* bias_ = nullptr;
+  Conv2dShape shape_{};
+};
+
+// y[n, oy, ox, o] = epilogue(sum over taps and channels of x * w) (after the packed bias)
+//
+// Order     From 0, one fused multiply-add for each tap (row-major) and channel, ascending. A tap
+//           in the padding adds 0 * w like any other (so an infinite weight there gives NaN).
+// Shapes    x: N x H x W x channels; y: N x OH x OW x outputs. An empty output is success.
+// Memory    y must not overlap x or w; an Add or Mul operand may be y itself. Neither im2col nor any
+//           other buffer: < 4 KiB of stack. No alignment needed; reads [0, channels) of each pixel.
+// Errors    kInvalidArgument, kShapeMismatch, kOverlap; on error y is untouched.
+// Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum |x w| to first order, K = taps * channels of a
+//           group. Bits equal on every target with FMA, for any number of images and threads.
+// Threads   Output rows are split when there are at least 2^18 multiply-adds a thread.
+// Method    Direct convolution on register tiles of pixels x outputs; the indirect idea of Dukhan
+//           (arXiv 1907.02129) with addresses computed instead of stored.
+Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& epilogue,
+              ImageView<float> y, Parallel parallel = {});
+
+struct Pool2dShape {
+  size_t kernel_h = 1, kernel_w = 1;
+  size_t stride_h = 1, stride_w = 1;
+  Padding padding{};               // smaller than the kernel on every side
+  bool count_padding = false;      // AveragePool2d: divide by the whole window at the borders too
+};
+
+// y = epilogue(max over the window); padding never wins; a NaN in the window gives NaN.
+// Shapes, memory, errors and threads as Conv2d; x and y have equal channels.
+Status MaxPool2d(ImageView<const float> x, const Pool2dShape& shape, const Epilogue& epilogue,
+                 ImageView<float> y, Parallel parallel = {});
+
+// y = epilogue(sum over the window, row-major from 0, divided by the number of its pixels that lie
+// in the image). Errors as MaxPool2d.
+Status AveragePool2d(ImageView<const float> x, const Pool2dShape& shape, const Epilogue& epilogue,
+                     ImageView<float> y, Parallel parallel = {});
+
+// y[n, 0, 0, c] = epilogue(sum over all pixels, row-major from 0, divided by their number).
+// y: N x 1 x 1 x channels. An image without pixels is kInvalidArgument: it has no average.
+Status GlobalAveragePool(ImageView<const float> x, const Epilogue& epilogue, ImageView<float> y,
+                         Parallel parallel = {});
+
+}  // namespace lanefuse
+
+#endif  // LANEFUSE_CONV_H_

@@ -1,0 +1,80 @@
+// Matrix times vector and matrix times matrix: fully connected layers.
+#ifndef LANEFUSE_LINEAR_H_
+#define LANEFUSE_LINEAR_H_
+
+#include <cstddef>
+#include <span>
+
+#include "lanefuse/epilogue.h"
+#include "lanefuse/packed.h"
+#include "lanefuse/parallel.h"
+#include "lanefuse/status.h"
+#include "lanefuse/view.h"
+
+namespace lanefuse {
+
+// y[n] = epilogue(sum_k w[n, k] * x[k]), weights as they are, row-major
+//
+// Order     Each row is a Dot: y[n] equals Dot(w[n, :], x), bit for bit.
+// Shapes    w: N x K with a stride; x: K; y: N, a matrix of 1 x N for the epilogue.
+// Memory    y must not overlap w or x; an Add or Mul operand may be y itself. No alignment needed;
+//           reads [0, K) of each row. No allocation, < 4 KiB of stack.
+// Errors    kInvalidArgument, kShapeMismatch, kOverlap; on error y is untouched.
+// Accuracy  As Dot. Bits equal on every target with FMA, for any number of threads.
+// Threads   N is split when the weights have at least 512 KiB.
+// Use       Linear with packed weights is faster; Gemv serves weights that are used once.
+Status Gemv(MatView<const float> w, std::span<const float> x, const Epilogue& epilogue,
+            std::span<float> y, Parallel parallel = {});
+
+// Weights of a fully connected layer in the layout of packed.h.
+//
+// Bytes that were packed on one machine serve on every other. A PackedLinear points into them and
+// owns nothing: they must outlive it and stay unchanged.
+class PackedLinear {
+ public:
+  // The size of the packed weights; 0 where a size overflows.
+  static size_t Bytes(size_t outputs, size_t inputs);
+
+  // Packs w (outputs x inputs), an optional bias (outputs values, or empty) and an optional
+  // batchnorm over the outputs, folded in double and rounded once, and points `packed` at them.
+  // Errors: kBufferTooSmall, kShapeMismatch, kUnsupported (a fold that is not finite).
+  static Status Pack(MatView<const float> w, std::span<const float> bias,
+                     const BatchNorm* batchnorm, std::span<std::byte> bytes, PackedLinear& packed);
+
+  // Checks packed bytes (header, sizes, checksum: one pass over them) and points at them.
+  // Errors: kCorrupt, kInvalidArgument (not aligned to 4 bytes; 64 is best).
+  static Status View(std::span<const std::byte> bytes, PackedLinear& packed);
+
+  size_t outputs() const { return outputs_; }
+  size_t inputs() const { return inputs_; }
+  // Panels of 16 outputs, each inputs() lines of 64 bytes.
+  const float* panels() const { return panels_; }
+  // outputs() values, or null.
+  const float* bias() const { return bias_; }
+
+ private:
+  const float* panels_ = nullptr;
+  const float* bias_ = nullptr;
+  size_t outputs_ = 0;
+  size_t inputs_ = 0;
+};
+
+// y[m, n] = epilogue(sum_k x[m, k] * w[n, k]) (after the packed bias, where there is one)
+//
+// Order     From 0, one fused multiply-add for each k, k ascending. Where N <= 32 and K >= 32, four
+//           such chains, k mod 4, that meet as (0 + 2) + (1 + 3): one chain would wait for the
+//           latency of the adder (src/linear/order.h has the rule and its measurement). The order
+//           depends on N and K alone: row m of a batch equals that row on its own.
+// Shapes    x: M x K, y: M x N, with strides. M == 0 or N == 0 is success; K == 0 sums nothing.
+// Memory    y must not overlap x or w; an Add or Mul operand may be y itself, element for element.
+//           No alignment needed. No allocation, < 4 KiB of stack.
+// Errors    kInvalidArgument, kShapeMismatch, kOverlap; on error y is untouched.
+// Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum_k |x w| to first order (a quarter of K with
+//           four chains). Bits equal on every target with FMA, for any M and number of threads.
+// Threads   Rows or outputs are split when there are at least 2^18 multiply-adds a thread.
+Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
+              MatView<float> y, Parallel parallel = {});
+
+}  // namespace lanefuse
+
+#endif  // LANEFUSE_LINEAR_H_

@@ -1,0 +1,73 @@
+// Views of the caller's memory. They own nothing; strides count elements, never bytes.
+#ifndef LANEFUSE_VIEW_H_
+#define LANEFUSE_VIEW_H_
+
+#include <cstddef>
+#include <span>
+#include <type_traits>
+
+namespace lanefuse {
+
+// A matrix of `rows` x `cols`, row-major: element (r, c) is data[r * stride + c].
+// stride >= cols. A kernel touches [0, cols) of each row and nothing between the rows.
+template <class T>
+struct MatView {
+  T* data = nullptr;
+  size_t rows = 0;
+  size_t cols = 0;
+  size_t stride = 0;
+
+  constexpr MatView() = default;
+  constexpr MatView(T* data, size_t rows, size_t cols) : MatView(data, rows, cols, cols) {}
+  constexpr MatView(T* data, size_t rows, size_t cols, size_t stride)
+      : data(data), rows(rows), cols(cols), stride(stride) {}
+  // A span is a matrix of one row.
+  constexpr MatView(std::span<T> row) : MatView(row.data(), 1, row.size()) {}  // NOLINT
+  constexpr operator MatView<const T>() const                                  // NOLINT
+    requires(!std::is_const_v<T>)
+  {
+    return {data, rows, cols, stride};
+  }
+};
+
+// `images` pictures of height x width pixels with `channels` values each, channels innermost
+// (NHWC): element (n, y, x, c) is data[n * image_stride + y * row_stride + x * pixel_stride + c].
+template <class T>
+struct ImageView {
+  T* data = nullptr;
+  size_t images = 0;
+  size_t height = 0;
+  size_t width = 0;
+  size_t channels = 0;
+  size_t pixel_stride = 0;
+  size_t row_stride = 0;
+  size_t image_stride = 0;
+
+  constexpr ImageView() = default;
+  // One dense picture.
+  constexpr ImageView(T* data, size_t height, size_t width, size_t channels)
+      : ImageView(data, 1, height, width, channels) {}
+  // A dense batch.
+  constexpr ImageView(T* data, size_t images, size_t height, size_t width, size_t channels)
+      : data(data),
+        images(images),
+        height(height),
+        width(width),
+        channels(channels),
+        pixel_stride(channels),
+        row_stride(width * channels),
+        image_stride(height * width * channels) {}
+  constexpr operator ImageView<const T>() const  // NOLINT
+    requires(!std::is_const_v<T>)
+  {
+    ImageView<const T> view(data, images, height, width, channels);
+    view.pixel_stride = pixel_stride;
+    view.row_stride = row_stride;
+    view.image_stride = image_stride;
+    return view;
+  }
+};
+
+}  // namespace lanefuse
+
+#endif  // LANEFUSE_VIEW_H_

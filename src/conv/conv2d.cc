@@ -1,0 +1,127 @@
+#include "arch/target.h"
+#include "lanefuse/conv.h"
+#include "src/common/check.h"
+#include "src/common/partition.h"
+#include "src/conv/conv_args.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "src/conv/conv2d.cc"
+#include "hwy/foreach_target.h"
+#include "src/conv/conv-inl.h"
+#include "src/conv/depthwise-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lanefuse::HWY_NAMESPACE {
+
+// Tiles [begin, end) of all output rows of all images.
+void Conv2dF32(const ConvArgs& args, size_t begin, size_t end) {
+  switch (args.plan) {
+    case ConvPlan::kDense: return ConvDense(args, begin, end);
+    case ConvPlan::kDepthwise: return ConvDepthwise(args, begin, end);
+    case ConvPlan::kGrouped: return ConvGrouped(args, begin, end);
+  }
+}
+
+size_t ConvRowTile() { return kRowTile; }
+
+}  // namespace lanefuse::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lanefuse {
+
+HWY_EXPORT(Conv2dF32);
+HWY_EXPORT(ConvRowTile);
+
+namespace {
+
+struct ConvPart {
+  decltype(&HWY_STATIC_DISPATCH(Conv2dF32)) kernel;
+  const ConvArgs& args;
+  void operator()(size_t begin, size_t end) const { kernel(args, begin, end); }
+};
+
+Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
+                   const ImageView<const float>& y) {
+  constexpr ViewTexts kX = {"x.data is null", "a stride of x is #, must be at least #",
+                            "x does not fit the address space"};
+  constexpr ViewTexts kY = {"y.data is null", "a stride of y is #, must be at least #",
+                            "y does not fit the address space"};
+  const auto mismatch = [](const char* text, size_t first, size_t second) {
+    return Status(StatusCode::kShapeMismatch, text, static_cast<int64_t>(first),
+                  static_cast<int64_t>(second));
+  };
+  if (x.channels != s.channels) {
+    return mismatch("x.channels is #, the weights have # channels", x.channels, s.channels);
+  }
+  if (y.channels != s.outputs) {
+    return mismatch("y.channels is #, the weights have # outputs", y.channels, s.outputs);
+  }
+  if (y.images != x.images) return mismatch("y.images is #, x.images is #", y.images, x.images);
+  const size_t height = OutputSize(x.height, s.padding.top, s.padding.bottom, s.kernel_h,
+                                   s.stride_h, s.dilation_h);
+  const size_t width = OutputSize(x.width, s.padding.left, s.padding.right, s.kernel_w, s.stride_w,
+                                  s.dilation_w);
+  if (y.height != height) return mismatch("y.height is #, must be #", y.height, height);
+  if (y.width != width) return mismatch("y.width is #, must be #", y.width, width);
+  if (Status status = CheckView(x, kX); !status.ok()) return status;
+  return CheckView(y, kY);
+}
+
+// A 1x1 convolution without gaps between rows is one long row of pixels, whatever the image: tiles
+// of full height, and a batch is no different from a large image.
+void Flatten(ConvArgs& args, const ImageView<const float>& output) {
+  const Conv2dShape& s = *args.shape;
+  const Padding& p = s.padding;
+  const ImageView<const float>& x = args.x;
+  const bool pointwise = s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 &&
+                         s.stride_w == 1 && (p.top | p.bottom | p.left | p.right) == 0;
+  if (!pointwise || !IsFlat(*args.chain, output)) return;
+  if (x.height > 1 && x.row_stride != x.width * x.pixel_stride) return;
+  if (x.images > 1 && x.image_stride != x.height * x.width * x.pixel_stride) return;
+  args.x.width = args.y.width = x.images * x.height * x.width;
+  args.x.height = args.y.height = args.x.images = args.y.images = 1;
+}
+
+}  // namespace
+
+Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& epilogue,
+              ImageView<float> y, Parallel parallel) {
+  const int target = arch::ActiveIndex();
+  if (target < 0) return arch::UnsupportedTarget();
+  if (w.panels() == nullptr) {
+    return {StatusCode::kInvalidArgument, "w is empty: Pack or View it first"};
+  }
+  const Conv2dShape& shape = w.shape();
+  const ImageView<const float> output = y;
+  if (Status status = CheckImages(x, shape, output); !status.ok()) return status;
+  if (Status status = CheckParallel(parallel); !status.ok()) return status;
+  if (MayOverlap(output, x)) return {StatusCode::kOverlap, "y overlaps x"};
+  size_t floats;
+  (void)PanelFloats(shape, floats);
+  const MatView<const float> weights(w.panels(), 1, floats + (w.bias() ? shape.outputs : 0));
+  if (MayOverlap(output, AsImage(weights))) return {StatusCode::kOverlap, "y overlaps w"};
+  Chain chain;
+  if (Status status = CompileChain(epilogue, w.bias(), output, false, target, chain);
+      !status.ok()) {
+    return status;
+  }
+  if (y.images == 0 || y.height == 0 || y.width == 0) return {};
+
+  ConvArgs args{x, y, &shape, w.panels(), &chain, PlanFor(shape), 0};
+  Flatten(args, output);
+  const size_t row_tile = HWY_DISPATCH_TABLE(ConvRowTile)[target]();
+  args.tiles = (args.y.width + row_tile - 1) / row_tile;
+  const size_t depth = shape.kernel_h * shape.kernel_w * (shape.channels / shape.groups);
+  size_t work;
+  if (!MulAddSize(y.images * y.height * y.width, depth, 0, work) ||
+      !MulAddSize(work, shape.outputs, 0, work)) {
+    work = kMaxElements;
+  }
+  const size_t units = args.tiles * args.y.height * args.y.images;
+  const ConvPart part{HWY_DISPATCH_TABLE(Conv2dF32)[target], args};
+  ForEachPart(parallel, work, kMinMulAdds, units, part);
+  return {};
+}
+
+}  // namespace lanefuse
+#endif  // HWY_ONCE

@@ -1,0 +1,84 @@
+// What Conv2d's entry hands to its kernels, and the plan it chose. No SIMD.
+#ifndef LANEFUSE_SRC_CONV_CONV_ARGS_H_
+#define LANEFUSE_SRC_CONV_CONV_ARGS_H_
+
+#include <cstddef>
+
+#include "lanefuse/conv.h"
+#include "src/epilogue/chain.h"
+
+namespace lanefuse {
+
+enum class ConvPlan : uint8_t {
+  kDense,      // a tile of pixels x outputs for each group; an input is broadcast over the outputs
+  kDepthwise,  // lanes are channels: one input channel for each output
+  kGrouped,    // lanes are outputs of several small groups; each lane gathers its own input
+};
+
+// The plan follows from the shape alone: packing and running must agree on the layout.
+ConvPlan PlanFor(const Conv2dShape& shape);
+
+struct ConvArgs {
+  ImageView<const float> x;
+  ImageView<float> y;
+  const Conv2dShape* shape;
+  const float* panels;
+  const Chain* chain;
+  ConvPlan plan;
+  size_t tiles;  // of one output row
+};
+
+// A tile of output pixels: `pixels` neighbours of one output row.
+struct ConvTile {
+  size_t image, row, pixel, pixels;
+};
+
+// Walks the tiles of an output, rows outside, without a division for each tile. The tiles of a row
+// differ by one pixel at most: 7 pixels are 4 + 3, not 6 + 1.
+class TileCursor {
+ public:
+  TileCursor(const ConvArgs& args, size_t unit)
+      : height_(args.y.height),
+        width_(args.y.width),
+        each_(width_ / args.tiles),
+        extra_(width_ % args.tiles),
+        index_(unit % args.tiles) {
+    const size_t line = unit / args.tiles;
+    tile_.image = line / height_;
+    tile_.row = line % height_;
+    tile_.pixel = index_ * each_ + (index_ < extra_ ? index_ : extra_);
+    tile_.pixels = each_ + (index_ < extra_ ? 1 : 0);
+  }
+  const ConvTile& tile() const { return tile_; }
+  void Next() {
+    ++index_;
+    tile_.pixel += tile_.pixels;
+    if (tile_.pixel == width_) {
+      index_ = 0;
+      tile_.pixel = 0;
+      if (++tile_.row == height_) {
+        tile_.row = 0;
+        ++tile_.image;
+      }
+    }
+    tile_.pixels = each_ + (index_ < extra_ ? 1 : 0);
+  }
+
+ private:
+  size_t height_, width_, each_, extra_, index_;
+  ConvTile tile_;
+};
+
+// Floats of all panels of a valid shape; false where they overflow.
+bool PanelFloats(const Conv2dShape& shape, size_t& floats);
+
+// Zero sizes, groups that do not divide, an effective kernel beyond what a size_t counts.
+Status CheckShape(const Conv2dShape& shape);
+
+// Output pixels along one axis; 0 where the kernel is larger than the padded image.
+size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size_t stride,
+                  size_t dilation);
+
+}  // namespace lanefuse
+
+#endif  // LANEFUSE_SRC_CONV_CONV_ARGS_H_

@@ -1,0 +1,147 @@
+// Depthwise convolution: lanes are channels, a tile is pixels x vectors of channels.
+// Per-target header: include it after hwy/foreach_target.h.
+#if defined(LANEFUSE_SRC_CONV_DEPTHWISE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LANEFUSE_SRC_CONV_DEPTHWISE_INL_H_
+#undef LANEFUSE_SRC_CONV_DEPTHWISE_INL_H_
+#else
+#define LANEFUSE_SRC_CONV_DEPTHWISE_INL_H_
+#endif
+
+#include "src/conv/conv-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lanefuse::HWY_NAMESPACE {
+
+template <size_t kVectors, bool kTail>
+HWY_INLINE void DepthwiseRow(const float* a, size_t cols, VF w0, VF w1, VF w2, VF w3, VF& c0,
+                             VF& c1, VF& c2, VF& c3) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  if constexpr (kTail) {
+    c0 = Fma(hn::LoadN(d, a, cols), w0, c0);
+  } else {
+    c0 = Fma(hn::LoadU(d, a), w0, c0);
+    if constexpr (kVectors > 1) c1 = Fma(hn::LoadU(d, a + lanes), w1, c1);
+    if constexpr (kVectors > 2) c2 = Fma(hn::LoadU(d, a + 2 * lanes), w2, c2);
+    if constexpr (kVectors > 3) c3 = Fma(hn::LoadU(d, a + 3 * lanes), w3, c3);
+  }
+}
+
+// kTail: a single vector that the channels do not fill. The weights are loaded once for a tap, each
+// input is the memory operand of its multiply-add.
+template <size_t kRows, size_t kVectors, bool kTail>
+HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, const TileOut& out) {
+  const DF d;
+  const VF zero = hn::Zero(d);
+  VF c00 = zero, c01 = zero, c02 = zero, c03 = zero;
+  VF c10 = zero, c11 = zero, c12 = zero, c13 = zero;
+  VF c20 = zero, c21 = zero, c22 = zero, c23 = zero;
+  VF c30 = zero, c31 = zero, c32 = zero, c33 = zero;
+  VF c40 = zero, c41 = zero, c42 = zero, c43 = zero;
+  VF c50 = zero, c51 = zero, c52 = zero, c53 = zero;
+  const float* b0 = weights.Vector(0);
+  const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0);
+  const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
+  const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
+  for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
+    for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
+      const VF w0 = hn::LoadU(d, b0);
+      const VF w1 = kVectors > 1 ? hn::LoadU(d, b1) : zero;
+      const VF w2 = kVectors > 2 ? hn::LoadU(d, b2) : zero;
+      const VF w3 = kVectors > 3 ? hn::LoadU(d, b3) : zero;
+      DepthwiseRow<kVectors, kTail>(taps.Row(0, ky, kx, 0), out.cols, w0, w1, w2, w3, c00, c01,
+                                    c02, c03);
+      if constexpr (kRows > 1) {
+        DepthwiseRow<kVectors, kTail>(taps.Row(1, ky, kx, 0), out.cols, w0, w1, w2, w3, c10, c11,
+                                      c12, c13);
+      }
+      if constexpr (kRows > 2) {
+        DepthwiseRow<kVectors, kTail>(taps.Row(2, ky, kx, 0), out.cols, w0, w1, w2, w3, c20, c21,
+                                      c22, c23);
+      }
+      if constexpr (kRows > 3) {
+        DepthwiseRow<kVectors, kTail>(taps.Row(3, ky, kx, 0), out.cols, w0, w1, w2, w3, c30, c31,
+                                      c32, c33);
+      }
+      if constexpr (kRows > 4) {
+        DepthwiseRow<kVectors, kTail>(taps.Row(4, ky, kx, 0), out.cols, w0, w1, w2, w3, c40, c41,
+                                      c42, c43);
+      }
+      if constexpr (kRows > 5) {
+        DepthwiseRow<kVectors, kTail>(taps.Row(5, ky, kx, 0), out.cols, w0, w1, w2, w3, c50, c51,
+                                      c52, c53);
+      }
+      b0 += kPanel;
+      b1 += kPanel;
+      b2 += kPanel;
+      b3 += kPanel;
+    }
+  }
+  if (!kTail && out.chain->in_registers) {
+    const Finish finish(out);
+    FinishRow<kVectors, true>(finish, 0, c00, c01, c02, c03);
+    if constexpr (kRows > 1) FinishRow<kVectors, true>(finish, 1, c10, c11, c12, c13);
+    if constexpr (kRows > 2) FinishRow<kVectors, true>(finish, 2, c20, c21, c22, c23);
+    if constexpr (kRows > 3) FinishRow<kVectors, true>(finish, 3, c30, c31, c32, c33);
+    if constexpr (kRows > 4) FinishRow<kVectors, true>(finish, 4, c40, c41, c42, c43);
+    if constexpr (kRows > 5) FinishRow<kVectors, true>(finish, 5, c50, c51, c52, c53);
+    return;
+  }
+  HWY_ALIGN float tile[kRows * kVectors * kPanel];
+  StoreRow<kVectors>(tile, 0, c00, c01, c02, c03);
+  if constexpr (kRows > 1) StoreRow<kVectors>(tile, 1, c10, c11, c12, c13);
+  if constexpr (kRows > 2) StoreRow<kVectors>(tile, 2, c20, c21, c22, c23);
+  if constexpr (kRows > 3) StoreRow<kVectors>(tile, 3, c30, c31, c32, c33);
+  if constexpr (kRows > 4) StoreRow<kVectors>(tile, 4, c40, c41, c42, c43);
+  if constexpr (kRows > 5) StoreRow<kVectors>(tile, 5, c50, c51, c52, c53);
+  FinishTile(out, kRows, tile, kVectors * hn::Lanes(d));
+}
+
+template <size_t kVectors, bool kTail>
+HWY_INLINE void DepthwiseRows(size_t rows, const Taps& taps, const TileWeights& weights,
+                              const TileOut& out) {
+  switch (rows) {
+    case 1: return DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
+    case 2: return DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
+    case 3: return DepthwiseTile<3, kVectors, kTail>(taps, weights, out);
+    case 4: return DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
+    case 5: return DepthwiseTile<5, kVectors, kTail>(taps, weights, out);
+    default: return DepthwiseTile<6, kVectors, kTail>(taps, weights, out);
+  }
+}
+
+// Units (tiles) [begin, end): pixels outside, so that an input row is read while it is in L1 and the
+// weights, 64 bytes a tap and panel, stay there too.
+HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
+  const size_t lanes = hn::Lanes(DF());
+  const size_t taps_count = args.shape->kernel_h * args.shape->kernel_w;
+  const size_t panel_stride = taps_count * kPanel;
+  const size_t channels = args.shape->channels;
+  TileCursor cursor(args, begin);
+  for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
+    const ConvTile& t = cursor.tile();
+    size_t c = 0;
+    while (c < channels) {
+      const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel,
+                                panel_stride};
+      const size_t vectors = std::min((channels - c) / lanes, kVectorTile);
+      const size_t cols = vectors == 0 ? channels - c : vectors * lanes;
+      Taps taps = ConvTaps(args, t, c, args.x.channels);
+      taps.kernel_w = args.shape->kernel_w;  // Taps are single steps here, never one long run.
+      const TileOut out = ConvOut(args, t, c, cols);
+      switch (vectors) {
+        case 0: DepthwiseRows<1, true>(t.pixels, taps, weights, out); break;
+        case 1: DepthwiseRows<1, false>(t.pixels, taps, weights, out); break;
+        case 2: DepthwiseRows<2, false>(t.pixels, taps, weights, out); break;
+        case 3: DepthwiseRows<std::min<size_t>(3, kVectorTile), false>(t.pixels, taps, weights, out); break;
+        default: DepthwiseRows<kVectorTile, false>(t.pixels, taps, weights, out); break;
+      }
+      c += cols;
+    }
+  }
+}
+
+}  // namespace lanefuse::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LANEFUSE_SRC_CONV_DEPTHWISE_INL_H_

@@ -1,0 +1,73 @@
+// Geometry of convolutions: checks, sizes, and which plan runs them.
+#include "src/common/check.h"
+#include "src/common/packed_format.h"
+#include "src/conv/conv_args.h"
+
+namespace lanefuse {
+
+ConvPlan PlanFor(const Conv2dShape& shape) {
+  const size_t channels = shape.channels / shape.groups;
+  const size_t outputs = shape.outputs / shape.groups;
+  if (shape.groups > 1 && channels == 1 && outputs == 1) return ConvPlan::kDepthwise;
+  // A panel of 16 that is at least half full beats gathering.
+  if (shape.groups == 1 || outputs >= kPanelOutputs / 2) return ConvPlan::kDense;
+  return ConvPlan::kGrouped;
+}
+
+bool PanelFloats(const Conv2dShape& shape, size_t& floats) {
+  size_t outputs = PaddedOutputs(shape.outputs);
+  if (PlanFor(shape) == ConvPlan::kDense) {
+    outputs = PaddedOutputs(shape.outputs / shape.groups) * shape.groups;
+  }
+  return MulAddSize(shape.kernel_h, shape.kernel_w, 0, floats) &&
+         MulAddSize(floats, shape.channels / shape.groups, 0, floats) &&
+         MulAddSize(floats, outputs, 0, floats);
+}
+
+Status CheckShape(const Conv2dShape& shape) {
+  // Sizes are stored as 32 bits; 2^24 is far beyond any image and keeps all products in 64 bits.
+  constexpr size_t kMax = size_t{1} << 24;
+  struct Named {
+    size_t value;
+    bool may_be_zero;
+    const char* text;
+  };
+  const Named sizes[] = {
+      {shape.outputs, false, "shape.outputs is #, must be 1 to 2^24"},
+      {shape.channels, false, "shape.channels is #, must be 1 to 2^24"},
+      {shape.kernel_h, false, "shape.kernel_h is #, must be 1 to 2^24"},
+      {shape.kernel_w, false, "shape.kernel_w is #, must be 1 to 2^24"},
+      {shape.stride_h, false, "shape.stride_h is #, must be 1 to 2^24"},
+      {shape.stride_w, false, "shape.stride_w is #, must be 1 to 2^24"},
+      {shape.dilation_h, false, "shape.dilation_h is #, must be 1 to 2^24"},
+      {shape.dilation_w, false, "shape.dilation_w is #, must be 1 to 2^24"},
+      {shape.groups, false, "shape.groups is #, must be 1 to 2^24"},
+      {shape.padding.top, true, "shape.padding.top is #, must be at most 2^24"},
+      {shape.padding.bottom, true, "shape.padding.bottom is #, must be at most 2^24"},
+      {shape.padding.left, true, "shape.padding.left is #, must be at most 2^24"},
+      {shape.padding.right, true, "shape.padding.right is #, must be at most 2^24"},
+  };
+  for (const Named& size : sizes) {
+    if (size.value > kMax || (size.value == 0 && !size.may_be_zero)) {
+      return {StatusCode::kInvalidArgument, size.text, static_cast<int64_t>(size.value)};
+    }
+  }
+  if (shape.channels % shape.groups != 0) {
+    return {StatusCode::kInvalidArgument, "shape.groups is #, must divide shape.channels, #",
+            static_cast<int64_t>(shape.groups), static_cast<int64_t>(shape.channels)};
+  }
+  if (shape.outputs % shape.groups != 0) {
+    return {StatusCode::kInvalidArgument, "shape.groups is #, must divide shape.outputs, #",
+            static_cast<int64_t>(shape.groups), static_cast<int64_t>(shape.outputs)};
+  }
+  return {};
+}
+
+size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size_t stride,
+                  size_t dilation) {
+  const size_t padded = input + before + after;
+  const size_t covered = dilation * (kernel - 1) + 1;
+  return padded < covered ? 0 : (padded - covered) / stride + 1;
+}
+
+}  // namespace lanefuse

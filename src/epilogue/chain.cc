@@ -1,0 +1,206 @@
+#include "src/epilogue/chain.h"
+
+#include <limits>
+
+#include "src/common/check.h"
+
+namespace lanefuse {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+Status CheckChannels(const float* data, size_t size, const ImageView<const float>& output,
+                     const char* null_text, const char* size_text, const char* overlap_text) {
+  if (size != output.channels) {
+    return {StatusCode::kShapeMismatch, size_text, static_cast<int64_t>(size),
+            static_cast<int64_t>(output.channels)};
+  }
+  if (size == 0) return {};
+  if (data == nullptr) return {StatusCode::kInvalidArgument, null_text};
+  size_t count;
+  if (SpanOf(output, count) && Meet(ExtentOf(data, size), ExtentOf(output.data, count))) {
+    return {StatusCode::kOverlap, overlap_text};
+  }
+  return {};
+}
+
+ImageView<const float> OperandOf(const Step& s) {
+  ImageView<const float> v(s.data, s.images, s.height, s.width, s.channels);
+  v.pixel_stride = s.pixel_stride;
+  v.row_stride = s.row_stride;
+  v.image_stride = s.image_stride;
+  return v;
+}
+
+Status CheckOperand(const Step& s, const ImageView<const float>& output, bool matrix) {
+  const bool add = s.kind == StepKind::kAdd;
+  if (s.matrix != matrix) {
+    return {StatusCode::kShapeMismatch,
+            matrix ? (add ? "epilogue Add: operand is an ImageView, the output a matrix"
+                          : "epilogue Mul: operand is an ImageView, the output a matrix")
+                   : (add ? "epilogue Add: operand is a MatView, the output an image"
+                          : "epilogue Mul: operand is a MatView, the output an image")};
+  }
+  const ImageView<const float> v = OperandOf(s);
+  if (s.channels != output.channels) {
+    return {StatusCode::kShapeMismatch,
+            add ? "epilogue Add: operand has # columns or channels, the output #"
+                : "epilogue Mul: operand has # columns or channels, the output #",
+            static_cast<int64_t>(s.channels), static_cast<int64_t>(output.channels)};
+  }
+  if (s.images != output.images || s.height != output.height || s.width != output.width) {
+    return {StatusCode::kShapeMismatch,
+            add ? "epilogue Add: operand has # rows or pixels, the output #"
+                : "epilogue Mul: operand has # rows or pixels, the output #",
+            static_cast<int64_t>(s.images * s.height * s.width),
+            static_cast<int64_t>(output.images * output.height * output.width)};
+  }
+  constexpr ViewTexts kAddTexts = {"epilogue Add: operand.data is null",
+                                   "epilogue Add: an operand stride is #, must be at least #",
+                                   "epilogue Add: operand does not fit the address space"};
+  constexpr ViewTexts kMulTexts = {"epilogue Mul: operand.data is null",
+                                   "epilogue Mul: an operand stride is #, must be at least #",
+                                   "epilogue Mul: operand does not fit the address space"};
+  if (Status status = CheckView(v, add ? kAddTexts : kMulTexts); !status.ok()) return status;
+  if (!SameOrApart(v, output)) {
+    return {StatusCode::kOverlap,
+            add ? "epilogue Add: operand overlaps the output without being equal to it"
+                : "epilogue Mul: operand overlaps the output without being equal to it"};
+  }
+  return {};
+}
+
+Status CheckStep(const Step& s, const ImageView<const float>& output, bool matrix) {
+  switch (s.kind) {
+    case StepKind::kBias:
+      return CheckChannels(s.data, s.size, output, "epilogue Bias: bias is null",
+                           "epilogue Bias: bias has # values, the output # columns or channels",
+                           "epilogue Bias: bias overlaps the output");
+    case StepKind::kAffine:
+      if (Status status = CheckChannels(
+              s.data, s.size, output, "epilogue Affine: scale is null",
+              "epilogue Affine: scale has # values, the output # columns or channels",
+              "epilogue Affine: scale overlaps the output");
+          !status.ok()) {
+        return status;
+      }
+      return CheckChannels(s.shift, s.shift_size, output, "epilogue Affine: shift is null",
+                           "epilogue Affine: shift has # values, the output # columns or channels",
+                           "epilogue Affine: shift overlaps the output");
+    case StepKind::kScale:
+      return {};
+    case StepKind::kScaleChannels:
+      return CheckChannels(
+          s.data, s.size, output, "epilogue ScaleChannels: scale is null",
+          "epilogue ScaleChannels: scale has # values, the output # columns or channels",
+          "epilogue ScaleChannels: scale overlaps the output");
+    case StepKind::kAdd:
+    case StepKind::kMul:
+      return CheckOperand(s, output, matrix);
+    case StepKind::kAct:
+      if (s.act > ActivationKind::kExp) {
+        return {StatusCode::kInvalidArgument, "epilogue Act: kind # is no activation",
+                static_cast<int64_t>(s.act)};
+      }
+      if (s.act == ActivationKind::kPRelu) {
+        return CheckChannels(s.data, s.size, output, "epilogue Act: slope is null",
+                             "epilogue Act: slope has # values, the output # columns or channels",
+                             "epilogue Act: slope overlaps the output");
+      }
+      return {};
+    case StepKind::kClamp:
+      if (!(s.lo <= s.hi)) {
+        return {StatusCode::kInvalidArgument,
+                "epilogue Clamp: lo must be at most hi, and neither may be NaN"};
+      }
+      return {};
+  }
+  return {StatusCode::kInvalidArgument, "epilogue: step kind # does not exist",
+          static_cast<int64_t>(s.kind)};
+}
+
+// Recognises [bias] [add] [relu or clamp].
+void FindFrequentChain(Chain& chain) {
+  size_t i = 0;
+  chain.bias = chain.packed_bias;
+  if (chain.bias == nullptr && i < chain.size && chain.steps[i].kind == StepKind::kBias) {
+    chain.bias = chain.steps[i++].data;
+  }
+  if (i < chain.size && chain.steps[i].kind == StepKind::kAdd) chain.add = &chain.steps[i++];
+  chain.lo = -kInf;
+  chain.hi = kInf;
+  if (i < chain.size) {
+    const Step& s = chain.steps[i];
+    if (s.kind == StepKind::kClamp) {
+      chain.lo = s.lo;
+      chain.hi = s.hi;
+      ++i;
+    } else if (s.kind == StepKind::kAct && s.act == ActivationKind::kRelu) {
+      chain.lo = 0.0f;
+      ++i;
+    } else if (s.kind == StepKind::kAct && s.act == ActivationKind::kRelu6) {
+      chain.lo = 0.0f;
+      chain.hi = 6.0f;
+      ++i;
+    }
+  }
+  chain.in_registers = i == chain.size;
+}
+
+#define LANEFUSE_MINUS_ZEROS_8 -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f
+#define LANEFUSE_MINUS_ZEROS_32 \
+  LANEFUSE_MINUS_ZEROS_8, LANEFUSE_MINUS_ZEROS_8, LANEFUSE_MINUS_ZEROS_8, LANEFUSE_MINUS_ZEROS_8
+
+}  // namespace
+
+alignas(64) const float kNoBias[kMaxTileCols] = {
+    LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32,
+    LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32,
+    LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32};
+
+Status CompileChain(const Epilogue& epilogue, const float* packed_bias,
+                    ImageView<const float> output, bool matrix, int target, Chain& chain) {
+  if (epilogue.size() > Epilogue::kMaxSteps) {
+    return {StatusCode::kInvalidArgument, "epilogue has # steps, at most # are possible",
+            static_cast<int64_t>(epilogue.size()), Epilogue::kMaxSteps};
+  }
+  for (const Step& step : epilogue.steps()) {
+    if (Status status = CheckStep(step, output, matrix); !status.ok()) return status;
+  }
+  chain.steps = epilogue.steps().data();
+  chain.size = epilogue.size();
+  chain.packed_bias = packed_bias;
+  chain.run = StepsRunner(target);
+  FindFrequentChain(chain);
+  return {};
+}
+
+bool IsFlat(const Chain& chain, ImageView<const float> output) {
+  const auto flat = [](size_t images, size_t height, size_t width, size_t pixel, size_t row,
+                       size_t image) {
+    return (height <= 1 || row == width * pixel) && (images <= 1 || image == height * width * pixel);
+  };
+  if (!flat(output.images, output.height, output.width, output.pixel_stride, output.row_stride,
+            output.image_stride)) {
+    return false;
+  }
+  for (size_t i = 0; i < chain.size; ++i) {
+    const Step& s = chain.steps[i];
+    if (s.kind != StepKind::kAdd && s.kind != StepKind::kMul) continue;
+    if (!flat(s.images, s.height, s.width, s.pixel_stride, s.row_stride, s.image_stride)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool OperandMeets(const Chain& chain, ImageView<const float> output) {
+  for (size_t i = 0; i < chain.size; ++i) {
+    const Step& s = chain.steps[i];
+    const bool operand = s.kind == StepKind::kAdd || s.kind == StepKind::kMul;
+    if (operand && MayOverlap(output, OperandOf(s))) return true;
+  }
+  return false;
+}
+
+}  // namespace lanefuse

@@ -1,0 +1,72 @@
+// An Epilogue after its check, in the form that kernels run.
+#ifndef LANEFUSE_SRC_EPILOGUE_CHAIN_H_
+#define LANEFUSE_SRC_EPILOGUE_CHAIN_H_
+
+#include <cstddef>
+
+#include "lanefuse/epilogue.h"
+#include "lanefuse/status.h"
+#include "lanefuse/view.h"
+
+namespace lanefuse {
+
+// Where the first element of a tile lies in the output. The rows of a tile are consecutive pixels
+// of one row of one picture (for a matrix: consecutive rows).
+struct TilePos {
+  size_t image = 0;
+  size_t row = 0;
+  size_t pixel = 0;
+  size_t channel = 0;
+};
+
+struct Chain {
+  // Runs every step on a tile: reads `in`, writes `out`, and keeps what lies between the steps in
+  // `scratch`, rows x cols with a stride of `cols` (it may be `in`). One function for each target.
+  using RunSteps = void (*)(const Chain& chain, TilePos pos, size_t rows, size_t cols,
+                            const float* in, size_t in_stride, float* scratch, float* out,
+                            size_t out_stride);
+
+  const Step* steps = nullptr;
+  size_t size = 0;
+  const float* packed_bias = nullptr;  // of packed weights: comes before the steps
+  RunSteps run = nullptr;
+
+  // The frequent chains [bias] [add] [relu or clamp], each part optional, run in registers:
+  // x + bias, + add, then the bounds (-inf and inf where there is none).
+  bool in_registers = false;
+  const float* bias = nullptr;
+  const Step* add = nullptr;
+  float lo = 0.0f, hi = 0.0f;
+
+  bool empty() const { return size == 0 && packed_bias == nullptr; }
+};
+
+// -0 for as many outputs as one tile has: the bias of a chain without one.
+constexpr size_t kMaxTileCols = 256;
+extern const float kNoBias[kMaxTileCols];
+
+// The address in an Add or Mul operand that belongs to `pos`; the next pixel is pixel_stride away.
+inline const float* OperandAt(const Step& step, const TilePos& pos) {
+  return step.data + pos.image * step.image_stride + pos.row * step.row_stride +
+         pos.pixel * step.pixel_stride + pos.channel;
+}
+
+// Checks `epilogue` against an output (all zero strides where it is a scalar) and compiles it. The
+// steps stay where they are: `epilogue` must outlive `chain`. `matrix`: the output is a matrix (one
+// picture of one row of pixels), so operands must be matrices.
+Status CompileChain(const Epilogue& epilogue, const float* packed_bias,
+                    ImageView<const float> output, bool matrix, int target, Chain& chain);
+
+// True where the output and all operands have no gaps between rows and pictures, so that the
+// output may be run as one row of images * height * width pixels.
+bool IsFlat(const Chain& chain, ImageView<const float> output);
+
+// True where an Add or Mul operand shares memory with the output.
+bool OperandMeets(const Chain& chain, ImageView<const float> output);
+
+// The function behind Chain::run for a target (src/epilogue/steps.cc).
+Chain::RunSteps StepsRunner(int target);
+
+}  // namespace lanefuse
+
+#endif  // LANEFUSE_SRC_EPILOGUE_CHAIN_H_

@@ -1,0 +1,234 @@
+// Conv2d against its oracles at every tail: channels, outputs, groups, widths and heights around
+// the edges of panels (16 outputs), vectors and tiles, and the shapes of real networks.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "tests/conv/conv_case.h"
+
+namespace lanefuse::test {
+namespace {
+
+constexpr size_t kChannels[] = {1, 3, 4, 7, 8, 15, 16, 17, 33, 64, 70, 1100};
+
+Conv2dShape Square(size_t kernel, size_t channels, size_t outputs, size_t groups = 1) {
+  Conv2dShape s{.outputs = outputs, .channels = channels, .kernel_h = kernel, .kernel_w = kernel,
+                .groups = groups};
+  s.padding = {.top = kernel / 2, .bottom = kernel / 2, .left = kernel / 2, .right = kernel / 2};
+  return s;
+}
+
+// 'Same' padding as TensorFlow has it: the odd pixel goes to the bottom and to the right.
+Conv2dShape Same(Conv2dShape s, size_t height, size_t width) {
+  const auto needed = [](size_t extent, size_t kernel, size_t stride) {
+    const size_t covered = ((extent + stride - 1) / stride - 1) * stride + kernel;
+    return covered > extent ? covered - extent : 0;
+  };
+  const size_t h = needed(height, s.kernel_h, s.stride_h);
+  const size_t w = needed(width, s.kernel_w, s.stride_w);
+  s.padding = {.top = h / 2, .bottom = h - h / 2, .left = w / 2, .right = w - w / 2};
+  return s;
+}
+
+TEST(Conv2dShapes, EveryNumberOfOutputs) {
+  Random random(__LINE__);
+  for (size_t outputs = 1; outputs <= 81; ++outputs) {
+    for (const size_t kernel : {1, 3}) {
+      CheckConv({.shape = Square(kernel, 5, outputs),
+                 .height = 2,
+                 .width = 7,
+                 .has_bias = outputs % 2 == 0,
+                 .data = kAllData[outputs % 3],
+                 .layout = outputs},
+                random);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST(Conv2dShapes, EveryPairOfChannelsAndOutputs) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t channels : kChannels) {
+    for (const size_t outputs : {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80}) {
+      for (const size_t kernel : {1, 3}) {
+        // 1100 channels: the width alone makes a tail of every tile, and padding a part of a tap.
+        const bool deep = channels > 1000;
+        if (deep && outputs > 17 && outputs != 48) continue;
+        CheckConv({.shape = Square(kernel, channels, outputs),
+                   .height = deep ? size_t{1} : 1 + i % 3,
+                   .width = deep ? size_t{7} : 1 + i % 8,
+                   .has_bias = i % 3 == 0,
+                   .data = kAllData[i % 3],
+                   .layout = i},
+                  random);
+        ++i;
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+TEST(Conv2dShapes, EveryWidthAndHeight) {
+  Random random(__LINE__);
+  struct Size {
+    size_t channels, outputs, groups;
+  };
+  for (const Size& size : {Size{6, 17, 1}, Size{2, 33, 1}, Size{3, 64, 1}, Size{17, 17, 17}}) {
+    for (size_t height : {1, 2, 3, 6, 7, 13}) {
+      for (size_t width = 1; width <= 20; ++width) {
+        for (const size_t kernel : {1, 3}) {
+          ConvCase c{.shape = Square(kernel, size.channels, size.outputs, size.groups),
+                     .height = height,
+                     .width = width,
+                     .has_bias = width % 2 == 0,
+                     .data = kAllData[width % 3],
+                     .layout = height + width};
+          c.shape.stride_w = 1 + height % 2;
+          CheckConv(c, random);
+          // The same on its side: a single column, or a few.
+          std::swap(c.height, c.width);
+          c.images = 1 + width % 2;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST(Conv2dShapes, DepthwiseWithAndWithoutMultiplier) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t channels : kChannels) {
+    for (const size_t multiplier : {1, 2, 3}) {
+      for (const size_t kernel : {1, 2, 3, 5, 7}) {
+        const bool deep = channels > 1000;
+        ConvCase c{.shape = Square(kernel, channels, channels * multiplier, channels),
+                   .images = deep ? size_t{1} : 1 + i % 2,
+                   .height = deep ? size_t{2} : 1 + i % 6,
+                   .width = 1 + i % 13,
+                   .has_bias = i % 2 == 0,
+                   .data = kAllData[i % 3],
+                   .layout = i};
+        c.shape.stride_h = 1 + i % 2;
+        c.shape.stride_w = 1 + i / 2 % 3;
+        c.shape.dilation_h = 1 + i / 3 % 2;
+        c.shape.dilation_w = 1 + i / 5 % 3;
+        // Wide enough for a dilated window.
+        c.height += c.shape.dilation_h * (kernel - 1);
+        c.width += c.shape.dilation_w * (kernel - 1);
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// Depthwise needs every tail of its tiles at every stride: all widths at one height.
+TEST(Conv2dShapes, DepthwiseAtEveryWidth) {
+  Random random(__LINE__);
+  for (const size_t channels : {1, 15, 16, 17, 32, 48, 65}) {
+    for (size_t width = 1; width <= 20; ++width) {
+      for (const size_t stride : {1, 2}) {
+        ConvCase c{.shape = Square(3, channels, channels, channels),
+                   .height = 4,
+                   .width = width,
+                   .has_bias = true,
+                   .layout = width + stride};
+        c.shape.stride_h = c.shape.stride_w = stride;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+TEST(Conv2dShapes, GroupsWithOddChannels) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t groups : {2, 3, 4}) {
+    for (const size_t in : {1, 2, 3, 5, 7, 17}) {
+      for (const size_t out : {1, 2, 3, 5, 9, 16, 17, 33}) {
+        for (const size_t kernel : {1, 3}) {
+          ConvCase c{.shape = Square(kernel, groups * in, groups * out, groups),
+                     .images = 1 + i % 2,
+                     .height = 1 + i % 4,
+                     .width = 1 + i % 9,
+                     .has_bias = i % 2 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          c.shape.stride_w = 1 + i % 2;
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST(Conv2dShapes, SeveralImagesWithGaps) {
+  Random random(__LINE__);
+  for (size_t layout = 0; layout < 7; ++layout) {
+    for (const size_t groups : {1, 6}) {
+      for (const size_t kernel : {1, 3}) {
+        CheckConv({.shape = Square(kernel, 6, 18, groups),
+                   .images = 3,
+                   .height = 4,
+                   .width = 5,
+                   .has_bias = true,
+                   .layout = layout},
+                  random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// The keyword spotter DS-CNN (Zhang et al., arXiv 1711.07128): 49 frames of 10 features, then
+// depthwise and pointwise layers of 64 channels on 25 x 5 pixels.
+TEST(Conv2dShapes, DsCnn) {
+  Random random(__LINE__);
+  const Conv2dShape first = Same(
+      {.outputs = 64, .channels = 1, .kernel_h = 10, .kernel_w = 4, .stride_h = 2, .stride_w = 2},
+      49, 10);
+  EXPECT_EQ(first.padding.top, 4u);
+  EXPECT_EQ(first.padding.bottom, 5u);
+  EXPECT_EQ(first.padding.left, 1u);
+  EXPECT_EQ(first.padding.right, 1u);
+  EXPECT_EQ(OutputHeight(first, 49), 25u);
+  EXPECT_EQ(OutputWidth(first, 10), 5u);
+  for (const Data data : kAllData) {
+    CheckConv({.shape = first, .height = 49, .width = 10, .has_bias = true, .data = data}, random);
+    CheckConv({.shape = Square(3, 64, 64, 64), .height = 25, .width = 5, .has_bias = true,
+               .data = data},
+              random);
+    CheckConv({.shape = Square(1, 64, 64), .height = 25, .width = 5, .has_bias = true,
+               .data = data},
+              random);
+  }
+}
+
+// MobileNet's stem and blocks, ResNet's, and a sequence model's, each on fewer pixels.
+TEST(Conv2dShapes, LayersOfRealNetworks) {
+  Random random(__LINE__);
+  const Conv2dShape stem = Same({.outputs = 32, .channels = 3, .kernel_h = 3, .kernel_w = 3,
+                                 .stride_h = 2, .stride_w = 2}, 18, 18);
+  CheckConv({.shape = stem, .height = 18, .width = 18, .has_bias = true}, random);
+  Conv2dShape resnet = Square(7, 3, 64);
+  resnet.stride_h = resnet.stride_w = 2;
+  CheckConv({.shape = resnet, .height = 16, .width = 16, .has_bias = true}, random);
+  CheckConv({.shape = Square(3, 64, 64), .height = 7, .width = 7, .has_bias = true}, random);
+  CheckConv({.shape = Square(1, 320, 96), .height = 4, .width = 7, .has_bias = true}, random);
+  Conv2dShape down = Square(1, 64, 128);
+  down.stride_h = down.stride_w = 2;
+  CheckConv({.shape = down, .height = 7, .width = 7}, random);
+  const Conv2dShape sequence{.outputs = 40, .channels = 40, .kernel_w = 9, .dilation_w = 4,
+                             .padding = {.left = 32}};
+  CheckConv({.shape = sequence, .height = 1, .width = 50, .has_bias = true}, random);
+}
+
+}  // namespace
+}  // namespace lanefuse::test

@@ -1,0 +1,52 @@
+// Counts what is allocated while a scope lives, on every thread: operator new, malloc, calloc,
+// realloc and the aligned forms.
+//
+//   {
+//     const NoAllocScope no_alloc;
+//     status = Linear(...);          // nothing else: gtest's own macros may allocate
+//     allocations = no_alloc.count();
+//   }
+//   EXPECT_EQ(allocations, 0u);
+//
+// or, shorter, EXPECT_NO_ALLOC(status = Linear(...)). Call once before: OpenMP makes its threads
+// at the first call. Where the trap cannot work (AllocTrapWorks() is false) the macro skips the
+// test visibly.
+#ifndef LANEFUSE_TESTS_SUPPORT_ALLOC_TRAP_H_
+#define LANEFUSE_TESTS_SUPPORT_ALLOC_TRAP_H_
+
+#include <cstddef>
+
+namespace lanefuse::test {
+
+// False in a build whose allocator cannot be watched (neither glibc nor a sanitizer's).
+bool AllocTrapWorks();
+
+class NoAllocScope {
+ public:
+  NoAllocScope();
+  ~NoAllocScope();
+  NoAllocScope(const NoAllocScope&) = delete;
+  NoAllocScope& operator=(const NoAllocScope&) = delete;
+
+  // Allocations since the scope began.
+  size_t count() const;
+
+ private:
+  size_t before_ = 0;
+};
+
+#define EXPECT_NO_ALLOC(statement)                                                        \
+  do {                                                                                    \
+    if (!::lanefuse::test::AllocTrapWorks()) GTEST_SKIP() << "allocations are not watched"; \
+    size_t allocations = 0;                                                               \
+    {                                                                                     \
+      const ::lanefuse::test::NoAllocScope no_alloc;                                      \
+      statement;                                                                          \
+      allocations = no_alloc.count();                                                     \
+    }                                                                                     \
+    EXPECT_EQ(allocations, 0u) << #statement;                                             \
+  } while (false)
+
+}  // namespace lanefuse::test
+
+#endif  // LANEFUSE_TESTS_SUPPORT_ALLOC_TRAP_H_
