@@ -15,7 +15,8 @@ namespace lanefuse::HWY_NAMESPACE {
 // True where MulAdd rounds once in hardware: AVX2 and up, every AArch64 target, RVV.
 constexpr bool kHasFma = HWY_NATIVE_FMA != 0;
 
-// True where MulAdd must be replaced by std::fma to keep the bits: BASELINE, whatever it is made of.
+// True where MulAdd must be replaced by std::fma to keep the bits: BASELINE, whatever it is made
+// of.
 constexpr bool kEmulateFma =
     HWY_TARGET == HWY_SSE2 || HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR;
 
@@ -23,8 +24,8 @@ constexpr bool kEmulateFma =
 // SSE4 has neither the instruction nor the time to emulate it, so it rounds twice and says so.
 constexpr bool kSameBits = kHasFma || kEmulateFma;
 
-// True where Max(a, b) and Min(a, b) return b when either is NaN or both are zero, as the SSE and AVX
-// instructions do: then Max(lo, v) is exactly "v < lo ? lo : v".
+// True where Max(a, b) and Min(a, b) return b when either is NaN or both are zero, as the SSE and
+// AVX instructions do: then Max(lo, v) is exactly "v < lo ? lo : v".
 constexpr bool kMinMaxReturnSecond =
     HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR;
 

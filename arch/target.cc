@@ -87,7 +87,8 @@ struct Sentence {
   explicit Sentence(const char* subject) {
     size_t at = 0;
     const auto append = [&](std::string_view piece) {
-      const size_t length = piece.size() < sizeof(text) - 1 - at ? piece.size() : sizeof(text) - 1 - at;
+      const size_t length =
+          piece.size() < sizeof(text) - 1 - at ? piece.size() : sizeof(text) - 1 - at;
       std::memcpy(text + at, piece.data(), length);
       at += length;
     };

@@ -12,7 +12,7 @@
 #            NEON_DOTPROD  with the dot product, bf16 and fp16 (Highway's NEON_BF16).
 #            SVE, SVE2     any vector length (with the variants for exactly 256 and 128 bits).
 set(LANEFUSE_TARGETS "all" CACHE STRING
-    "Instruction sets to build, separated by ';': BASELINE SSE4 AVX2 AVX512 AVX512_VNNI on x86-64, NEON NEON_DOTPROD SVE SVE2 on aarch64; or 'all'")
+    "Instruction sets to build, names as above, separated by ';', or 'all'")
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(_known BASELINE SSE4 AVX2 AVX512 AVX512_VNNI)

@@ -27,9 +27,7 @@ constexpr size_t kVectorTileOneRow = 8;
 
 // Rows of row-major weights that one pass of Gemv reads together. Each needs 64 lanes of sums: 4
 // registers of AVX-512 (4 rows fit), 8 of AVX2 or 16 of NEON (1 row fits).
-constexpr size_t GemvRows(size_t lanes) {
-  return 64 / lanes * 4 <= kVectorRegisters - 8 ? 4 : 1;
-}
+constexpr size_t GemvRows(size_t lanes) { return 64 / lanes * 4 <= kVectorRegisters - 8 ? 4 : 1; }
 
 }  // namespace lanefuse::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -9,14 +9,15 @@
 // --threads          default: one for each core
 //
 // Prints a line per function and target. Exits with 1 if a bound is violated, if targets with the
-// same-bits promise differ, or if there was nothing to compare.
+// same-bits promise differ, or if there is no such target. Equal strides give equal hashes on any
+// CPU, so two machines are compared by their output.
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -27,7 +28,8 @@
 namespace lanefuse::test {
 namespace {
 
-constexpr size_t kBlock = size_t{1} << 14;
+// Small enough that a thread's buffers stay in its L2 and in malloc's arena.
+constexpr size_t kBlock = size_t{1} << 12;
 
 struct Options {
   std::string function;
@@ -105,10 +107,12 @@ int Main(int argc, char** argv) {
   const std::vector<MathKernel> kernels = MathKernels();
   size_t same_bits = 0;
   for (const MathKernel& kernel : kernels) same_bits += kernel.same_bits ? 1 : 0;
-  bool ok = same_bits >= 2;
-  if (!ok) std::printf("FAILED: fewer than two targets promise the same bits\n");
+  bool ok = same_bits >= 1;
+  if (same_bits == 1) {
+    std::printf("one target promises the same bits here: compare its hashes with another CPU's\n");
+  }
 
-  std::printf("%-17s %-9s %10s %8s %-15s %10s %9s %16s %7s\n", "function", "target", "inputs",
+  std::printf("%-18s %-9s %10s %8s %-15s %10s %9s %16s %7s\n", "function", "target", "inputs",
               "max_ulp", "at", "max_abs", "abs/|x|", "hash", "differ");
   for (size_t function = 0; function < MathFunctions().size(); ++function) {
     const MathFunction& f = MathFunctions()[function];
@@ -120,7 +124,7 @@ int Main(int argc, char** argv) {
       const MathErrors& e = errors[k];
       const bool good = WithinBounds(f, kernels[k], e);
       ok = ok && good;
-      std::printf("%-17s %-9s %10llu %8.4f %-15a %10.3g %9.2g %016llx %7llu%s\n", f.name,
+      std::printf("%-18s %-9s %10llu %8.4f %-15a %10.3g %9.2g %016llx %7llu%s\n", f.name,
                   kernels[k].target_name, static_cast<unsigned long long>(e.count), e.max_ulp,
                   static_cast<double>(e.max_ulp_at), e.max_absolute, e.max_per_x,
                   static_cast<unsigned long long>(e.hash),

@@ -1,11 +1,11 @@
 // Convolutions: the layers of MobileNetV1, ResNet-8, DS-CNN and ResNet-50, and a few shapes beside.
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include "bench/support/buffer.h"
 #include "bench/support/epilogues.h"
 #include "bench/support/suite.h"
+#include "bench/support/text.h"
 #include "lanefuse/conv.h"
 
 namespace lanefuse::bench {
@@ -17,26 +17,29 @@ struct Geometry {
 
   size_t OutHeight() const {
     return (height + shape.padding.top + shape.padding.bottom -
-            shape.dilation_h * (shape.kernel_h - 1) - 1) / shape.stride_h + 1;
+            shape.dilation_h * (shape.kernel_h - 1) - 1) /
+               shape.stride_h +
+           1;
   }
   size_t OutWidth() const {
     return (width + shape.padding.left + shape.padding.right -
-            shape.dilation_w * (shape.kernel_w - 1) - 1) / shape.stride_w + 1;
+            shape.dilation_w * (shape.kernel_w - 1) - 1) /
+               shape.stride_w +
+           1;
   }
   size_t Taps() const { return shape.kernel_h * shape.kernel_w; }
   size_t GroupChannels() const { return shape.channels / shape.groups; }
 
   // h112w112_ic32_oc32_k3x3_s1_p1_g32; _d2 follows a dilation, p4x5x1x1 is uneven padding.
   std::string Name() const {
-    const auto text = [](size_t n) { return std::to_string(n); };
     const Padding& p = shape.padding;
     const bool even = p.top == p.bottom && p.top == p.left && p.top == p.right;
-    std::string name = "h" + text(height) + "w" + text(width) + "_ic" + text(shape.channels) +
-                       "_oc" + text(shape.outputs) + "_k" + text(shape.kernel_h) + "x" +
-                       text(shape.kernel_w) + "_s" + text(shape.stride_h) + "_p" + text(p.top);
-    if (!even) name += "x" + text(p.bottom) + "x" + text(p.left) + "x" + text(p.right);
-    name += "_g" + text(shape.groups);
-    if (shape.dilation_h > 1) name += "_d" + text(shape.dilation_h);
+    std::string name =
+        Text("h", height, "w", width, "_ic", shape.channels, "_oc", shape.outputs, "_k",
+             shape.kernel_h, "x", shape.kernel_w, "_s", shape.stride_h, "_p", p.top);
+    if (!even) name += Text("x", p.bottom, "x", p.left, "x", p.right);
+    name += Text("_g", shape.groups);
+    if (shape.dilation_h > 1) name += Text("_d", shape.dilation_h);
     return name;
   }
 };
@@ -71,7 +74,7 @@ class ConvProblem {
     const size_t o = i % s.outputs, ox = i / s.outputs % g_.OutWidth(),
                  oy = i / s.outputs / g_.OutWidth();
     const size_t channels = g_.GroupChannels(), first = o / (s.outputs / s.groups) * channels;
-    double sum = 0.0, magnitudes = 0.0;
+    double sum = 0.0, squares = 0.0;
     for (size_t ky = 0; ky < s.kernel_h; ++ky) {
       for (size_t kx = 0; kx < s.kernel_w; ++kx) {
         // Unsigned, so that a place above or left of the image is far beyond its end.
@@ -83,18 +86,17 @@ class ConvProblem {
         for (size_t c = 0; c < channels; ++c) {
           const double product = static_cast<double>(x[c]) * static_cast<double>(w[c]);
           sum += product;
-          magnitudes += std::abs(product);
+          squares += product * product;
         }
       }
     }
-    return Through(chain_.fused(), {0, oy, ox, o},
-                   {sum, SumBound(g_.Taps() * channels, magnitudes)});
+    return Through(chain_.fused(), {0, oy, ox, o}, {sum, SumBound(g_.Taps() * channels, squares)});
   }
 
   Work work() const {
     const double macs = static_cast<double>(y_.size() * g_.Taps() * g_.GroupChannels());
-    return {2.0 * macs, 4.0 * static_cast<double>(x_.size() + w_.size() + y_.size()) +
-                            chain_.operand_bytes()};
+    return {2.0 * macs,
+            4.0 * static_cast<double>(x_.size() + w_.size() + y_.size()) + chain_.operand_bytes()};
   }
 
  private:
@@ -113,10 +115,18 @@ class ConvProblem {
 Geometry Square(size_t size, size_t in, size_t out, size_t kernel, size_t stride, size_t groups = 1,
                 size_t dilation = 1) {
   const size_t pad = dilation * (kernel - 1) / 2;
-  return {size, size,
-          {.outputs = out, .channels = in, .kernel_h = kernel, .kernel_w = kernel,
-           .stride_h = stride, .stride_w = stride, .dilation_h = dilation, .dilation_w = dilation,
-           .groups = groups, .padding = {pad, pad, pad, pad}}};
+  return {size,
+          size,
+          {.outputs = out,
+           .channels = in,
+           .kernel_h = kernel,
+           .kernel_w = kernel,
+           .stride_h = stride,
+           .stride_w = stride,
+           .dilation_h = dilation,
+           .dilation_w = dilation,
+           .groups = groups,
+           .padding = {pad, pad, pad, pad}}};
 }
 
 Geometry Depthwise(size_t size, size_t channels, size_t stride, size_t kernel = 3) {
@@ -129,7 +139,7 @@ Geometry Pointwise(size_t size, size_t in, size_t out, size_t stride = 1) {
 
 void AddShape(Suite& suite, const std::string& epilogue, const Geometry& geometry) {
   // Networks share layers: each is measured once.
-  const std::string name = "conv/" + epilogue + "/f32/" + geometry.Name();
+  const std::string name = Text("conv/", epilogue, "/f32/", geometry.Name());
   for (const Suite::Case& c : suite.cases()) {
     if (c.name == name) return;
   }
@@ -145,8 +155,15 @@ void AddMobileNet(Suite& suite, size_t size, size_t part) {
   };
   size_t in = 32 / part;
   size /= 2;
-  for (const Block block : {Block{64, 1}, {128, 2}, {128, 1}, {256, 2}, {256, 1}, {512, 2},
-                            {512, 1}, {1024, 2}, {1024, 1}}) {
+  for (const Block block : {Block{64, 1},
+                            {128, 2},
+                            {128, 1},
+                            {256, 2},
+                            {256, 1},
+                            {512, 2},
+                            {512, 1},
+                            {1024, 2},
+                            {1024, 1}}) {
     AddShape(suite, "bias_relu6", Depthwise(size, in, block.stride));
     size /= block.stride;
     AddShape(suite, "bias_relu6", Pointwise(size, in, block.out / part));
@@ -172,11 +189,24 @@ void AddConv(Suite& suite) {
 
   // DS-CNN (MLPerf Tiny, keywords): 49 x 10 features, 10 x 4 kernel, "same" padding.
   AddShape(suite, "bias_relu",
-           {49, 10, {.outputs = 64, .channels = 1, .kernel_h = 10, .kernel_w = 4, .stride_h = 2,
-                     .stride_w = 2, .padding = {4, 5, 1, 1}}});
+           {49,
+            10,
+            {.outputs = 64,
+             .channels = 1,
+             .kernel_h = 10,
+             .kernel_w = 4,
+             .stride_h = 2,
+             .stride_w = 2,
+             .padding = {4, 5, 1, 1}}});
   AddShape(suite, "bias_relu",
-           {25, 5, {.outputs = 64, .channels = 64, .kernel_h = 3, .kernel_w = 3, .groups = 64,
-                    .padding = {1, 1, 1, 1}}});
+           {25,
+            5,
+            {.outputs = 64,
+             .channels = 64,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .groups = 64,
+             .padding = {1, 1, 1, 1}}});
   AddShape(suite, "bias_relu", {25, 5, {.outputs = 64, .channels = 64}});
 
   // The published comparison, with a ReLU, where the networks above have a ReLU6.

@@ -1,10 +1,10 @@
 // Pooling: the windows of ResNet and of small networks, and global averages.
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include "bench/support/buffer.h"
 #include "bench/support/suite.h"
+#include "bench/support/text.h"
 #include "lanefuse/conv.h"
 
 namespace lanefuse::bench {
@@ -48,8 +48,9 @@ class PoolProblem {
   std::span<const float> output() const { return y_.span(); }
 
   Estimate Reference(size_t i) const {
-    const size_t c = i % channels_, ox = i / channels_ % out_width_, oy = i / channels_ / out_width_;
-    double sum = 0.0, magnitudes = 0.0, max = -1e30;
+    const size_t c = i % channels_, ox = i / channels_ % out_width_,
+                 oy = i / channels_ / out_width_;
+    double sum = 0.0, squares = 0.0, max = -1e30;
     size_t pixels = 0;
     for (size_t ky = 0; ky < shape_.kernel_h; ++ky) {
       for (size_t kx = 0; kx < shape_.kernel_w; ++kx) {
@@ -59,14 +60,14 @@ class PoolProblem {
         if (iy >= height_ || ix >= width_) continue;
         const double value = static_cast<double>(x_.data()[(iy * width_ + ix) * channels_ + c]);
         sum += value;
-        magnitudes += std::abs(value);
+        squares += value * value;
         max = std::max(max, value);
         ++pixels;
       }
     }
     if (kind_ == Kind::kMax) return {max, 0.0};
     const auto count = static_cast<double>(pixels);
-    return {sum / count, SumBound(pixels, magnitudes) / count};
+    return {sum / count, SumBound(pixels, squares) / count};
   }
 
   // One addition or comparison for each element of each window.
@@ -90,19 +91,20 @@ class PoolProblem {
 
 void AddShape(Suite& suite, Kind kind, size_t height, size_t width, size_t channels, size_t kernel,
               size_t stride, size_t pad) {
-  const auto text = [](size_t n) { return std::to_string(n); };
-  const std::string image = "h" + text(height) + "w" + text(width) + "_c" + text(channels);
+  const std::string image = Text("h", height, "w", width, "_c", channels);
   if (kind == Kind::kGlobal) {
     suite.Add<PoolProblem>("pool", "global", image, kind, height, width, channels,
                            Pool2dShape{.kernel_h = height, .kernel_w = width});
     return;
   }
   suite.Add<PoolProblem>("pool", kind == Kind::kMax ? "max" : "average",
-                         image + "_k" + text(kernel) + "x" + text(kernel) + "_s" + text(stride) +
-                             "_p" + text(pad),
-                         kind, height, width, channels,
-                         Pool2dShape{.kernel_h = kernel, .kernel_w = kernel, .stride_h = stride,
-                                     .stride_w = stride, .padding = {pad, pad, pad, pad}});
+                         Text(image, "_k", kernel, "x", kernel, "_s", stride, "_p", pad), kind,
+                         height, width, channels,
+                         Pool2dShape{.kernel_h = kernel,
+                                     .kernel_w = kernel,
+                                     .stride_h = stride,
+                                     .stride_w = stride,
+                                     .padding = {pad, pad, pad, pad}});
 }
 
 void AddPool(Suite& suite) {

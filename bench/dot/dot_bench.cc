@@ -1,12 +1,12 @@
 // Dot products from one vector register to 256 KiB an operand, alone and with a ReLU.
 #include "lanefuse/dot.h"
 
-#include <cmath>
 #include <string>
 
 #include "bench/support/buffer.h"
 #include "bench/support/epilogues.h"
 #include "bench/support/suite.h"
+#include "bench/support/text.h"
 
 namespace lanefuse::bench {
 namespace {
@@ -32,13 +32,13 @@ class DotProblem {
   std::span<const float> output() const { return y_.span(); }
 
   Estimate Reference(size_t) const {
-    double sum = 0.0, magnitudes = 0.0;
+    double sum = 0.0, squares = 0.0;
     for (size_t i = 0; i < a_.size(); ++i) {
       const double product = static_cast<double>(a_.data()[i]) * static_cast<double>(b_.data()[i]);
       sum += product;
-      magnitudes += std::abs(product);
+      squares += product * product;
     }
-    return Through(chain_.fused(), {}, {sum, SumBound(a_.size(), magnitudes)});
+    return Through(chain_.fused(), {}, {sum, SumBound(a_.size(), squares)});
   }
   Work work() const {
     const auto n = static_cast<double>(a_.size());
@@ -53,7 +53,7 @@ class DotProblem {
 void AddDot(Suite& suite) {
   for (const char* epilogue : {"none", "relu"}) {
     for (size_t n = 16; n <= 65536; n *= 2) {
-      suite.Add<DotProblem>("dot", epilogue, "n" + std::to_string(n), n, std::string(epilogue));
+      suite.Add<DotProblem>("dot", epilogue, Text("n", n), n, std::string(epilogue));
     }
   }
 }

@@ -5,6 +5,7 @@
 #include "bench/support/buffer.h"
 #include "bench/support/epilogues.h"
 #include "bench/support/suite.h"
+#include "bench/support/text.h"
 #include "lanefuse/activation.h"
 #include "lanefuse/elementwise.h"
 
@@ -45,9 +46,7 @@ class ApplyProblem {
 };
 
 void AddShape(Suite& suite, const std::string& epilogue, size_t rows, size_t cols) {
-  suite.Add<ApplyProblem>("apply", epilogue,
-                          "r" + std::to_string(rows) + "_c" + std::to_string(cols), rows, cols,
-                          epilogue);
+  suite.Add<ApplyProblem>("apply", epilogue, Text("r", rows, "_c", cols), rows, cols, epilogue);
 }
 
 std::string LowerCase(std::string name) {
@@ -57,8 +56,8 @@ std::string LowerCase(std::string name) {
 
 void AddApply(Suite& suite) {
   // A row of a small network, and the hidden layer of a transformer of 128 tokens.
-#define LANEFUSE_BENCH_ACTIVATION(name)        \
-  AddShape(suite, LowerCase(#name), 1, 1024);  \
+#define LANEFUSE_BENCH_ACTIVATION(name)       \
+  AddShape(suite, LowerCase(#name), 1, 1024); \
   AddShape(suite, LowerCase(#name), 128, 3072);
   LANEFUSE_ACTIVATIONS(LANEFUSE_BENCH_ACTIVATION)
 #undef LANEFUSE_BENCH_ACTIVATION

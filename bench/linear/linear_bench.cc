@@ -42,12 +42,12 @@ void AddLinear(Suite& suite) {
   AddShape(suite, "none", 1, 1, 1);
   AddShape(suite, "bias_relu", 1, 1, 1);
 
-  // A few rows: what runs at the edge. Neither side is more than 32 times the other, but for the
+  // A few rows: what runs at the edge. Neither side is more than 16 times the other, but for the
   // classifiers with 12 and 1000 outputs.
   for (const size_t m : {1, 2, 4}) {
     for (const size_t k : {16, 32, 64, 128, 256, 512, 1024, 2048, 4096}) {
       for (const size_t n : {12, 16, 32, 64, 128, 256, 512, 1000, 1024, 2048, 4096}) {
-        const bool even = std::max(k, n) <= 32 * std::min(k, n);
+        const bool even = std::max(k, n) <= 16 * std::min(k, n);
         const bool more_than_cache = k * n > 2048 * 2048 && m == 2;  // m = 1 and 4 tell the same
         if (even && !more_than_cache) AddShape(suite, "bias_relu", m, k, n);
       }

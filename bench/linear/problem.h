@@ -2,19 +2,19 @@
 #ifndef LANEFUSE_BENCH_LINEAR_PROBLEM_H_
 #define LANEFUSE_BENCH_LINEAR_PROBLEM_H_
 
-#include <cmath>
 #include <string>
 
 #include "bench/support/buffer.h"
 #include "bench/support/check.h"
 #include "bench/support/epilogues.h"
 #include "bench/support/suite.h"
+#include "bench/support/text.h"
 #include "lanefuse/view.h"
 
 namespace lanefuse::bench {
 
 inline std::string LinearName(size_t m, size_t k, size_t n) {
-  return "m" + std::to_string(m) + "_k" + std::to_string(k) + "_n" + std::to_string(n);
+  return Text("m", m, "_k", k, "_n", n);
 }
 
 class LinearProblem {
@@ -34,17 +34,18 @@ class LinearProblem {
   Estimate Reference(size_t i) const {
     const float* x = x_.data() + i / n_ * k_;
     const float* w = w_.data() + i % n_ * k_;
-    double sum = 0.0, magnitudes = 0.0;
+    double sum = 0.0, squares = 0.0;
     for (size_t k = 0; k < k_; ++k) {
       const double product = static_cast<double>(x[k]) * static_cast<double>(w[k]);
       sum += product;
-      magnitudes += std::abs(product);
+      squares += product * product;
     }
-    return Through(chain_.fused(), {0, 0, i / n_, i % n_}, {sum, SumBound(k_, magnitudes)});
+    return Through(chain_.fused(), {0, 0, i / n_, i % n_}, {sum, SumBound(k_, squares)});
   }
 
   Work work() const {
-    const auto m = static_cast<double>(m_), k = static_cast<double>(k_), n = static_cast<double>(n_);
+    const auto m = static_cast<double>(m_), k = static_cast<double>(k_),
+               n = static_cast<double>(n_);
     return {2.0 * m * k * n, 4.0 * (m * k + k * n + m * n) + chain_.operand_bytes()};
   }
 

@@ -25,17 +25,19 @@ using Softmax = dnnl::softmax_forward;
 using Pooling = dnnl::pooling_forward;
 
 inline dnnl::convolution_forward::primitive_desc MakeConvolution(
-    const engine& e, const memory::desc& src, const memory::desc& weights,
-    const memory::desc& bias, const memory::desc& dst, const memory::dims& strides,
-    const memory::dims& dilates, const memory::dims& left, const memory::dims& right,
-    const primitive_attr& attr) {
-  return {e,       kForward, algorithm::convolution_auto, src,  weights, bias, dst, strides,
-          dilates, left,     right,                       attr, true};
+    const engine& e, const memory::desc& src, const memory::desc& weights, const memory::desc& bias,
+    const memory::desc& dst, const memory::dims& strides, const memory::dims& dilates,
+    const memory::dims& left, const memory::dims& right, const primitive_attr& attr) {
+  return {e,    kForward, algorithm::convolution_auto,
+          src,  weights,  bias,
+          dst,  strides,  dilates,
+          left, right,    attr,
+          true};
 }
 
 inline dnnl::inner_product_forward::primitive_desc MakeInnerProduct(
-    const engine& e, const memory::desc& src, const memory::desc& weights,
-    const memory::desc& bias, const memory::desc& dst, const primitive_attr& attr) {
+    const engine& e, const memory::desc& src, const memory::desc& weights, const memory::desc& bias,
+    const memory::desc& dst, const primitive_attr& attr) {
   return {e, kForward, src, weights, bias, dst, attr, true};
 }
 
@@ -81,10 +83,9 @@ using Softmax = dnnl::softmax_v2_forward;
 using Pooling = dnnl::pooling_v2_forward;
 
 inline dnnl::convolution_forward::primitive_desc MakeConvolution(
-    const engine& e, const memory::desc& src, const memory::desc& weights,
-    const memory::desc& bias, const memory::desc& dst, const memory::dims& strides,
-    const memory::dims& dilates, const memory::dims& left, const memory::dims& right,
-    const primitive_attr& attr) {
+    const engine& e, const memory::desc& src, const memory::desc& weights, const memory::desc& bias,
+    const memory::desc& dst, const memory::dims& strides, const memory::dims& dilates,
+    const memory::dims& left, const memory::dims& right, const primitive_attr& attr) {
   return {{kForward, algorithm::convolution_auto, src, weights, bias, dst, strides, dilates, left,
            right},
           attr,
@@ -93,8 +94,8 @@ inline dnnl::convolution_forward::primitive_desc MakeConvolution(
 }
 
 inline dnnl::inner_product_forward::primitive_desc MakeInnerProduct(
-    const engine& e, const memory::desc& src, const memory::desc& weights,
-    const memory::desc& bias, const memory::desc& dst, const primitive_attr& attr) {
+    const engine& e, const memory::desc& src, const memory::desc& weights, const memory::desc& bias,
+    const memory::desc& dst, const primitive_attr& attr) {
   return {{kForward, src, weights, bias, dst}, attr, e, true};
 }
 

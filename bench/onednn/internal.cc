@@ -27,9 +27,7 @@ Desc Plain(const Dims& dims) {
   return {dims, memory::data_type::f32, strides};
 }
 
-Desc Nhwc(const Dims& dims) {
-  return {dims, memory::data_type::f32, memory::format_tag::nhwc};
-}
+Desc Nhwc(const Dims& dims) { return {dims, memory::data_type::f32, memory::format_tag::nhwc}; }
 
 Desc Any(const Dims& dims) { return {dims, memory::data_type::f32, memory::format_tag::any}; }
 
@@ -259,20 +257,21 @@ size_t Fastest(std::span<const std::function<void()>> candidates) {
   if (candidates.size() < 2) return 0;
   // 5 turns of about 1 ms each: enough to tell 10 % apart where the machine is quiet, and what is
   // closer than that matters little.
+  const auto seconds = [&](size_t i, size_t calls) {
+    const auto start = Clock::now();
+    for (size_t n = 0; n < calls; ++n) candidates[i]();
+    return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(calls);
+  };
   std::vector<double> best(candidates.size(), 1e30);
   std::vector<size_t> calls(candidates.size(), 1);
-  for (int turn = 0; turn < 6; ++turn) {
-    for (size_t i = 0; i < candidates.size(); ++i) {
-      const auto start = Clock::now();
-      for (size_t n = 0; n < calls[i]; ++n) candidates[i]();
-      const double seconds =
-          std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(calls[i]);
-      if (turn == 0) {  // warms up, and tells how many calls make 1 ms
-        calls[i] = static_cast<size_t>(std::clamp(1e-3 / seconds, 1.0, 2000.0));
-      } else {
-        best[i] = std::min(best[i], seconds);
-      }
-    }
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    candidates[i]();  // warms up
+    const double once = std::min({seconds(i, 1), seconds(i, 1), seconds(i, 1)});
+    calls[i] = static_cast<size_t>(std::clamp(1e-3 / once, 1.0, 2000.0));
+  }
+  for (int turn = 0; turn < 5; ++turn) {
+    for (size_t i = 0; i < candidates.size(); ++i)
+      best[i] = std::min(best[i], seconds(i, calls[i]));
   }
   return static_cast<size_t>(std::min_element(best.begin(), best.end()) - best.begin());
 }

@@ -1,3 +1,4 @@
+#ifdef LANEFUSE_HAVE_ONEDNN
 #include "bench/onednn/onednn.h"
 
 #include <algorithm>
@@ -6,16 +7,12 @@
 #include <utility>
 #include <vector>
 
-#ifdef LANEFUSE_HAVE_ONEDNN
 #include "bench/onednn/internal.h"
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#endif
 
 namespace lanefuse::bench::onednn {
-
-#ifdef LANEFUSE_HAVE_ONEDNN
 
 using dnnl::algorithm;
 using dnnl::memory;
@@ -23,12 +20,12 @@ using dnnl::memory;
 class Layer::Impl {
  public:
   void Run() {
-    primitive.execute(Stream(), args);
+    for (auto& [primitive, args] : calls) primitive.execute(Stream(), args);
     Stream().wait();
   }
 
-  dnnl::primitive primitive;
-  Args args;
+  // One call but where oneDNN cannot fuse what was asked for.
+  std::vector<std::pair<dnnl::primitive, Args>> calls;
   memory destination;
   memory residual;  // where the output is also an input (a sum), what it held before; else empty
   Dims dims;        // of the output
@@ -59,15 +56,13 @@ template <class Primitive, class Descriptor>
 std::unique_ptr<Layer::Impl> Build(const Descriptor& descriptor, const Dims& dims, PostOps post,
                                    const Operation* sum, std::string choice) {
   auto impl = std::make_unique<Layer::Impl>();
-  impl->primitive = Primitive(descriptor);
   impl->destination = memory(descriptor.dst_desc(), Engine());
-  impl->args = std::move(post.args);
-  impl->args.emplace(DNNL_ARG_DST, impl->destination);
+  impl->calls.emplace_back(Primitive(descriptor), std::move(post.args));
+  impl->calls[0].second.emplace(DNNL_ARG_DST, impl->destination);
   impl->dims = dims;
   impl->choice = std::move(choice);
   if (sum != nullptr) {
-    impl->residual =
-        Reordered(PlainActivations(dims), sum->operand.data(), descriptor.dst_desc());
+    impl->residual = Reordered(PlainActivations(dims), sum->operand.data(), descriptor.dst_desc());
     Reorder(impl->residual, impl->destination);
   }
   return impl;
@@ -80,8 +75,8 @@ Layer KeepFastest(Impls impls, const char* why) {
   return Layer(std::move(impls[Fastest(runs)]));
 }
 
-// Which of the two wins depends on shape, version and instruction set (with 2.6.3 and AVX-512,
-// matmul for most m > 1, inner_product for m = 1), so both are timed and choice() says which it was.
+// Which of the two wins depends on shape, version and instruction set (with 2.6.3 and AVX-512 each
+// was the faster for about half of the shapes), so both are timed; choice() says which it was.
 Layer Connected(MatView<const float> x, MatView<const float> w, const Epilogue& epilogue,
                 bool plain) {
   Split split;
@@ -95,9 +90,10 @@ Layer Connected(MatView<const float> x, MatView<const float> w, const Epilogue& 
   const bool has_bias = !split.bias.empty();
   Impls impls;
   const auto add = [&](auto impl, const Desc& bias, const Desc& from, const Desc& to) {
-    impl->args.emplace(DNNL_ARG_SRC, source);
-    impl->args.emplace(DNNL_ARG_WEIGHTS, Reordered(from, weights.data(), to));
-    if (has_bias) impl->args.emplace(DNNL_ARG_BIAS, Reordered(bias, split.bias.data(), bias));
+    Args& args = impl->calls[0].second;
+    args.emplace(DNNL_ARG_SRC, source);
+    args.emplace(DNNL_ARG_WEIGHTS, Reordered(from, weights.data(), to));
+    if (has_bias) args.emplace(DNNL_ARG_BIAS, Reordered(bias, split.bias.data(), bias));
     impls.push_back(std::move(impl));
   };
   for (const bool sum : {false, true}) {
@@ -106,8 +102,8 @@ Layer Connected(MatView<const float> x, MatView<const float> w, const Epilogue& 
     const Operation* first = sum ? split.operations.data() : nullptr;
     {
       const Desc from = Plain({n, k}), bias = has_bias ? Plain({n}) : Desc();
-      const auto d = compat::MakeInnerProduct(Engine(), src, plain ? from : Any({n, k}), bias, dst,
-                                              post.attr);
+      const auto d =
+          compat::MakeInnerProduct(Engine(), src, plain ? from : Any({n, k}), bias, dst, post.attr);
       if (d) {
         add(Build<dnnl::inner_product_forward>(d, {m, n}, post, first, "inner_product"), bias, from,
             d.weights_desc());
@@ -234,18 +230,18 @@ Layer Convolution(ImageView<const float> x, const Conv2dShape& shape,
       auto impl = Build<dnnl::convolution_forward>(
           d, dims, post, sum ? split.operations.data() : nullptr,
           std::string(any ? "any " : "nhwc ") + (sum ? "sum " : "") + d.impl_info_str());
-      impl->args.emplace(DNNL_ARG_SRC, Reordered(Nhwc(source_dims), inputs.data(), d.src_desc()));
-      impl->args.emplace(DNNL_ARG_WEIGHTS, Reordered(ConvolutionWeightsPlain(shape), weights.data(),
-                                                     d.weights_desc()));
-      if (has_bias) impl->args.emplace(DNNL_ARG_BIAS, Reordered(bias, split.bias.data(), bias));
+      Args& args = impl->calls[0].second;
+      args.emplace(DNNL_ARG_SRC, Reordered(Nhwc(source_dims), inputs.data(), d.src_desc()));
+      args.emplace(DNNL_ARG_WEIGHTS,
+                   Reordered(ConvolutionWeightsPlain(shape), weights.data(), d.weights_desc()));
+      if (has_bias) args.emplace(DNNL_ARG_BIAS, Reordered(bias, split.bias.data(), bias));
       impls.push_back(std::move(impl));
     }
   }
   return KeepFastest(std::move(impls), "oneDNN has no implementation of this convolution");
 }
 
-Layer Pool(ImageView<const float> x, const Pool2dShape& shape, bool max,
-           const Epilogue& epilogue) {
+Layer Pool(ImageView<const float> x, const Pool2dShape& shape, bool max, const Epilogue& epilogue) {
   std::vector<Operation> operations;
   std::string why;
   if (!Translate(epilogue.steps(), operations, why)) return Layer::Failed(why);
@@ -276,26 +272,72 @@ Layer Pool(ImageView<const float> x, const Pool2dShape& shape, bool max,
         {as_dim(shape.padding.top), as_dim(shape.padding.left)},
         {as_dim(shape.padding.bottom), as_dim(shape.padding.right)}, post.attr);
     if (!d) continue;
-    auto impl = Build<compat::Pooling>(d, dims, post, nullptr,
-                                       tag == Tag::nhwc ? "nhwc" : "blocked");
-    impl->args.emplace(DNNL_ARG_SRC, Reordered(Nhwc(source_dims), inputs.data(), src));
+    auto impl =
+        Build<compat::Pooling>(d, dims, post, nullptr, tag == Tag::nhwc ? "nhwc" : "blocked");
+    impl->calls[0].second.emplace(DNNL_ARG_SRC, Reordered(Nhwc(source_dims), inputs.data(), src));
     impls.push_back(std::move(impl));
   }
   return KeepFastest(std::move(impls), "oneDNN has no implementation of this pooling");
 }
 
-Layer SoftmaxRows(MatView<const float> x, bool log, const Epilogue& epilogue) {
+namespace {
+
+// Appends the calls that apply `operations` (at least one) to `from`: as few as oneDNN can do. Each
+// takes as many of the following operations for its post-ops as it accepts; 3.x, for one, has no
+// eltwise behind an eltwise.
+bool AppendElementwise(std::span<const Operation> operations, memory from, Layer::Impl& impl) {
+  const Desc data = from.get_desc();
+  while (!operations.empty()) {
+    const Operation& first = operations[0];
+    const Desc operand = first.per_channel ? Plain({1, impl.dims[1]}) : data;
+    dnnl::primitive primitive;
+    Args args;
+    size_t taken = operations.size();
+    for (; taken > 0 && !primitive; --taken) {
+      const PostOps post = MakePostOps(operations.subspan(1, taken - 1), data, false);
+      args = post.args;
+      if (first.eltwise) {
+        const auto d =
+            compat::MakeEltwise(Engine(), first.kind, data, first.alpha, first.beta, post.attr);
+        if (d) primitive = dnnl::eltwise_forward(d);
+      } else {
+        const auto d = compat::MakeBinary(Engine(), first.kind, data, operand, post.attr);
+        if (d) primitive = dnnl::binary(d);
+      }
+    }
+    if (!primitive) return false;
+    args.emplace(DNNL_ARG_SRC, from);  // the same number as DNNL_ARG_SRC_0
+    if (!first.eltwise) {
+      args.emplace(DNNL_ARG_SRC_1, Reordered(operand, first.operand.data(), operand));
+    }
+    args.emplace(DNNL_ARG_DST, impl.destination);
+    impl.calls.emplace_back(primitive, std::move(args));
+    operations = operations.subspan(taken + 1);  // the loop has counted one down
+    from = impl.destination;
+  }
+  return true;
+}
+
+}  // namespace
+
+Layer SoftmaxRows(MatView<const float> x, const Epilogue& before, bool log) {
   std::vector<Operation> operations;
   std::string why;
-  if (!Translate(epilogue.steps(), operations, why)) return Layer::Failed(why);
+  if (!Translate(before.steps(), operations, why)) return Layer::Failed(why);
   const Dims dims = {static_cast<memory::dim>(x.rows), static_cast<memory::dim>(x.cols)};
   const Desc data = Plain(dims);
-  const PostOps post = MakePostOps(operations, data, false);
-  const auto d = compat::MakeSoftmax(
-      Engine(), log ? algorithm::softmax_log : algorithm::softmax_accurate, data, data, post.attr);
-  if (!d) return Layer::Failed("oneDNN has no softmax with these post-ops");
-  auto impl = Build<compat::Softmax>(d, dims, post, nullptr, "softmax");
-  impl->args.emplace(DNNL_ARG_SRC, Reordered(data, Dense(x).data(), data));
+  const auto d =
+      compat::MakeSoftmax(Engine(), log ? algorithm::softmax_log : algorithm::softmax_accurate,
+                          data, data, dnnl::primitive_attr());
+  if (!d) return Layer::Failed("oneDNN has no implementation of this softmax");
+  auto impl = Build<compat::Softmax>(d, dims, {}, nullptr, "softmax");
+  const memory source = Reordered(data, Dense(x).data(), data);
+  if (!AppendElementwise(operations, source, *impl)) {
+    return Layer::Failed("oneDNN has no primitive for a step before the softmax");
+  }
+  // The softmax was built first and runs last, in place behind other steps.
+  impl->calls[0].second.emplace(DNNL_ARG_SRC, operations.empty() ? source : impl->destination);
+  std::rotate(impl->calls.begin(), impl->calls.begin() + 1, impl->calls.end());
   return Layer(std::move(impl));
 }
 
@@ -304,67 +346,17 @@ Layer Elementwise(MatView<const float> x, const Epilogue& epilogue) {
   std::string why;
   if (!Translate(epilogue.steps(), operations, why)) return Layer::Failed(why);
   if (operations.empty()) return Layer::Failed("nothing to do");
-  const Dims dims = {static_cast<memory::dim>(x.rows), static_cast<memory::dim>(x.cols)};
-  const Desc data = Plain(dims);
-  const Operation& first = operations[0];
-  const PostOps post = MakePostOps(std::span(operations).subspan(1), data, false);
-  std::unique_ptr<Layer::Impl> impl;
-  if (first.eltwise) {
-    const auto d =
-        compat::MakeEltwise(Engine(), first.kind, data, first.alpha, first.beta, post.attr);
-    if (!d) return Layer::Failed("oneDNN has no eltwise primitive with these post-ops");
-    impl = Build<dnnl::eltwise_forward>(d, dims, post, nullptr, "eltwise");
-    impl->args.emplace(DNNL_ARG_SRC, Reordered(data, Dense(x).data(), data));
-  } else {
-    const Desc operand = first.per_channel ? Plain({1, dims[1]}) : data;
-    const auto d = compat::MakeBinary(Engine(), first.kind, data, operand, post.attr);
-    if (!d) return Layer::Failed("oneDNN has no binary primitive with these post-ops");
-    impl = Build<dnnl::binary>(d, dims, post, nullptr, "binary");
-    impl->args.emplace(DNNL_ARG_SRC_0, Reordered(data, Dense(x).data(), data));
-    impl->args.emplace(DNNL_ARG_SRC_1, Reordered(operand, first.operand.data(), operand));
+  auto impl = std::make_unique<Layer::Impl>();
+  impl->dims = {static_cast<memory::dim>(x.rows), static_cast<memory::dim>(x.cols)};
+  const Desc data = Plain(impl->dims);
+  impl->destination = memory(data, Engine());
+  if (!AppendElementwise(operations, Reordered(data, Dense(x).data(), data), *impl)) {
+    return Layer::Failed("oneDNN has no primitive for one of these steps");
   }
+  impl->choice = operations[0].eltwise ? "eltwise" : "binary";
+  if (impl->calls.size() > 1) impl->choice += ", " + std::to_string(impl->calls.size()) + " calls";
   return Layer(std::move(impl));
 }
 
-#else  // no oneDNN
-
-class Layer::Impl {};
-
-bool Available() { return false; }
-std::string Version() { return "oneDNN is not installed (Debian: libdnnl-dev)"; }
-bool LimitIsa(std::string_view) { return false; }
-void SetThreads(size_t) {}
-
-Layer::Layer() = default;
-Layer::Layer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Layer::Layer(Layer&&) noexcept = default;
-Layer& Layer::operator=(Layer&&) noexcept = default;
-Layer::~Layer() = default;
-Layer Layer::Failed(std::string error) {
-  Layer layer;
-  layer.error_ = std::move(error);
-  return layer;
-}
-std::string Layer::choice() const { return {}; }
-void Layer::Run() {}
-void Layer::Output(std::span<float>) {}
-
-Layer FullyConnected(MatView<const float>, MatView<const float>, const Epilogue&) {
-  return Layer::Failed(Version());
-}
-Layer FullyConnectedPlain(MatView<const float>, MatView<const float>, const Epilogue&) {
-  return Layer::Failed(Version());
-}
-Layer Convolution(ImageView<const float>, const Conv2dShape&, std::span<const float>,
-                  const Epilogue&) {
-  return Layer::Failed(Version());
-}
-Layer Pool(ImageView<const float>, const Pool2dShape&, bool, const Epilogue&) {
-  return Layer::Failed(Version());
-}
-Layer SoftmaxRows(MatView<const float>, bool, const Epilogue&) { return Layer::Failed(Version()); }
-Layer Elementwise(MatView<const float>, const Epilogue&) { return Layer::Failed(Version()); }
-
-#endif  // LANEFUSE_HAVE_ONEDNN
-
 }  // namespace lanefuse::bench::onednn
+#endif  // LANEFUSE_HAVE_ONEDNN

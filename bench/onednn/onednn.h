@@ -63,8 +63,7 @@ class Layer {
 Layer FullyConnected(MatView<const float> x, MatView<const float> w, const Epilogue& epilogue);
 
 // The same with the weights as they are, row-major N x K: no reorder ahead of the call.
-Layer FullyConnectedPlain(MatView<const float> x, MatView<const float> w,
-                          const Epilogue& epilogue);
+Layer FullyConnectedPlain(MatView<const float> x, MatView<const float> w, const Epilogue& epilogue);
 
 // Weights dense OHWI. The faster of NHWC activations and format_tag::any (their reorders are not
 // counted), and for a first Add of the faster of a sum and a binary post-op.
@@ -74,9 +73,11 @@ Layer Convolution(ImageView<const float> x, const Conv2dShape& shape,
 // The faster of NHWC and the blocked layout that follows a convolution in `any`.
 Layer Pool(ImageView<const float> x, const Pool2dShape& shape, bool max, const Epilogue& epilogue);
 
-Layer SoftmaxRows(MatView<const float> x, bool log, const Epilogue& epilogue);
+// `before` is a scale or a mask, which oneDNN's softmax does not have: a call of its own.
+Layer SoftmaxRows(MatView<const float> x, const Epilogue& before, bool log);
 
-// The first step as a primitive, the others as its post-ops.
+// The first step as a primitive, the others as its post-ops where oneDNN accepts them, otherwise
+// as further calls.
 Layer Elementwise(MatView<const float> x, const Epilogue& epilogue);
 
 }  // namespace lanefuse::bench::onednn

@@ -1,6 +1,6 @@
 // Epilogues by name, with random operands: "none", "bias", "bias_relu", "bias_add_relu",
-// "affine_hardswish", "bias_silu_mul", ... Each token is one step; an activation's token is its name
-// in lanefuse/activation.h in lower case.
+// "affine_hardswish", "bias_silu_mul", ... Each token is one step; an activation's token is its
+// name in lanefuse/activation.h in lower case.
 #ifndef LANEFUSE_BENCH_SUPPORT_EPILOGUES_H_
 #define LANEFUSE_BENCH_SUPPORT_EPILOGUES_H_
 

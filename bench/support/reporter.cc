@@ -23,8 +23,9 @@ bool JoinedReporter::ReportContext(const Context& context) {
 void JoinedReporter::ReportRuns(const std::vector<Run>& runs) {
   std::vector<Run> all = runs, shown;
   for (Run& run : all) {
-    // Our names are complete; what Google Benchmark appends (real_time, min_time) says nothing new.
-    run.run_name.min_time.clear();
+    // Our names are complete; what Google Benchmark appends (iterations, real_time) does not belong
+    // to them.
+    run.run_name.iterations.clear();
     run.run_name.repetitions.clear();
     run.run_name.time_type.clear();
     // Of several repetitions the median stands for all.

@@ -72,7 +72,8 @@ double MultiplyAdd(size_t rounds, float seed, float* out) {
   c12 = hn::Add(hn::Add(c12, c13), hn::Add(c14, c15));
   c16 = hn::Add(hn::Add(c16, c17), hn::Add(c18, c19));
   c20 = hn::Add(hn::Add(c20, c21), hn::Add(c22, c23));
-  *out = hn::ReduceSum(d, hn::Add(hn::Add(hn::Add(c00, c04), hn::Add(c08, c12)), hn::Add(c16, c20)));
+  *out =
+      hn::ReduceSum(d, hn::Add(hn::Add(hn::Add(c00, c04), hn::Add(c08, c12)), hn::Add(c16, c20)));
   return 2.0 * static_cast<double>(rounds * (kManyRegisters ? 24 : 12) * hn::Lanes(d));
 }
 
@@ -149,9 +150,10 @@ double BestRate(size_t threads, int repetitions, const Work& work) {
     for (std::thread& other : others) other.join();
     double total = 0.0;
     for (const double a : amount) total += a;
-    const double seconds = std::chrono::duration<double>(*std::max_element(end.begin(), end.end()) -
-                                                         *std::min_element(begin.begin(), begin.end()))
-                               .count();
+    const double seconds =
+        std::chrono::duration<double>(*std::max_element(end.begin(), end.end()) -
+                                      *std::min_element(begin.begin(), begin.end()))
+            .count();
     best = std::max(best, total / seconds);
   }
   return best;
@@ -166,9 +168,8 @@ Roofline::Roofline(size_t threads) {
   std::vector<float> sums(threads);
 
   // About 0.2 ms a run on a fast core; on the emulated baseline 100 times that.
-  flops_ = BestRate(threads, 20, [&](size_t thread) {
-    return multiply_add(40000, 0.25f, &sums[thread]);
-  });
+  flops_ = BestRate(threads, 20,
+                    [&](size_t thread) { return multiply_add(40000, 0.25f, &sums[thread]); });
 
   const size_t l1 = CacheBytes(_SC_LEVEL1_DCACHE_SIZE, size_t{32} << 10);
   const size_t l2 = CacheBytes(_SC_LEVEL2_CACHE_SIZE, size_t{256} << 10);

@@ -22,7 +22,7 @@ class Roofline {
   // The least time for `flops` operations (a fused multiply-add is two) on `bytes` of memory.
   double BestSeconds(double flops, double bytes) const;
 
-  double flops() const { return flops_; }                               // a second, all threads
+  double flops() const { return flops_; }                                  // a second, all threads
   double bandwidth(MemoryLevel level) const { return bandwidth_[level]; }  // bytes a second
   size_t capacity(MemoryLevel level) const { return capacity_[level]; }    // bytes, all threads
 

@@ -10,7 +10,12 @@ std::vector<Suite::AddFunction>& Families() {
   return families;
 }
 
+size_t threads_in_use = 1;
+
 }  // namespace
+
+Parallel Threads() { return {.threads = threads_in_use}; }
+void SetThreads(size_t threads) { threads_in_use = threads; }
 
 bool Suite::AddFamily(AddFunction add) {
   Families().push_back(add);

@@ -26,6 +26,7 @@
 
 #include "bench/onednn/onednn.h"
 #include "bench/support/check.h"
+#include "bench/support/text.h"
 #include "lanefuse/parallel.h"
 #include "lanefuse/status.h"
 
@@ -37,8 +38,9 @@ struct Work {
   double bytes = 0.0;
 };
 
-// The threads that this process measures with.
+// The threads that this process measures with: 1 unless SetThreads said otherwise.
 Parallel Threads();
+void SetThreads(size_t threads);
 
 template <class P>
 concept Problem = requires(P p, const P& c, size_t i) {
@@ -113,9 +115,8 @@ class Suite {
   template <Problem P, class... Args>
   void Add(const std::string& family, const std::string& epilogue, const std::string& shape,
            Args... args) {
-    cases_.push_back({family + "/" + epilogue + "/f32/" + shape, [args...] {
-                        return std::unique_ptr<Instance>(new InstanceOf<P>(args...));
-                      }});
+    cases_.push_back({Text(family, "/", epilogue, "/f32/", shape),
+                      [args...] { return std::unique_ptr<Instance>(new InstanceOf<P>(args...)); }});
   }
 
   struct Case {

@@ -101,7 +101,7 @@ class Mixer:
         """An utterance with unit RMS, at most one second long."""
         word = self.utterances.get(index)
         if self.hard:  # Changes pitch, formants and tempo together.
-            factor = self.rng.uniform(0.88, 1.14)
+            factor = self.rng.uniform(0.92, 1.09)
             positions = np.arange(0.0, len(word) - 1.0, factor)
             word = np.interp(positions, np.arange(len(word)), word)
         if len(word) > CLIP:
@@ -159,7 +159,7 @@ class Mixer:
         else:
             x, label = self.speech(index)
             x = self.colour(x)
-            low, high = (0.0, 40.0) if self.hard else (5.0, 25.0)
+            low, high = (3.0, 40.0) if self.hard else (5.0, 25.0)
             if not self.hard or rng.random() < 0.93:
                 x = x + self.noise() * 10.0 ** (-rng.uniform(low, high) / 20.0)
             low, high = (-42.0, -10.0) if self.hard else (-35.0, -14.0)

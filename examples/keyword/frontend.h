@@ -14,9 +14,9 @@
 namespace keyword {
 
 inline constexpr int kSampleRate = 16000;
-inline constexpr std::size_t kClipSamples = 16000;     // One second.
-inline constexpr std::size_t kWindowSamples = 480;     // 30 ms.
-inline constexpr std::size_t kHopSamples = 320;        // 20 ms.
+inline constexpr std::size_t kClipSamples = 16000;  // One second.
+inline constexpr std::size_t kWindowSamples = 480;  // 30 ms.
+inline constexpr std::size_t kHopSamples = 320;     // 20 ms.
 inline constexpr std::size_t kFrames = (kClipSamples - kWindowSamples) / kHopSamples + 1;
 inline constexpr std::size_t kCoefficients = 10;
 inline constexpr std::size_t kFeatures = kFrames * kCoefficients;

@@ -1,8 +1,6 @@
-"""Synthetic speech for the keyword spotter: word lists, voices and the calls of espeak-ng.
+"""Synthetic speech for the keyword spotter: word lists, what is said, and the calls of espeak-ng.
 
-All speech is synthetic. espeak-ng combines an accent (a language of the English family) with a
-voice variant (a set of formants, pitch and voice quality). The data sets are split by variant,
-relatives of a variant always on the same side, so no test voice is heard during training.
+All speech is synthetic. No voice of the test set is heard during training: see voices.py.
 """
 
 import hashlib
@@ -14,6 +12,8 @@ import subprocess
 import wave
 
 import numpy as np
+
+from voices import ACCENTS, RANDOM_VARIANTS, VARIANTS, prepare_data
 
 SAMPLE_RATE = 16000
 ESPEAK_RATE = 22050
@@ -45,25 +45,6 @@ UNSEEN_WORDS = """
     gold loft
 """.split()
 
-ACCENTS = ["en-gb", "en-us", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan",
-           "en-gb-x-gbcwmd", "en-us-nyc"]
-
-VARIANTS = {
-    "train": """
-        m1 m2 m4 m7 m8 f1 f4 adam Alex Andrea Annie antonio aunty benjamin caleb croak david
-        Demonic Denis ed grandma gustave Henrique iven iven2 iven3 iven4 Jacky kaukovalta klatt
-        klatt2 klatt3 klatt4 klatt5 klatt6 Marco Mario max michel Mike Nguyen norbert pablo pedro
-        RicishayMax RicishayMax2 RicishayMax3 rob robert robosoft robosoft2 robosoft3 robosoft4
-        robosoft5 robosoft6 robosoft7 robosoft8 sandro Storm travis Tweaky UniRobot announcer
-        whisper whisperf
-    """.split(),
-    "validation": "m5 f3 Gene Gene2 paul Alicia Lee boris miguel".split(),
-    "test": """
-        m3 m6 f2 f5 Andy AnxiousAndy anika anikaRobot belinda Diogo edward edward2 grandpa Hugo
-        john linda marcelo Michael quincy shelby steph steph2 steph3 victor zac
-    """.split(),
-}
-
 
 def resample(samples, from_rate):
     """Band-limited resampling to SAMPLE_RATE by truncating the spectrum of the whole clip."""
@@ -76,11 +57,12 @@ def resample(samples, from_rate):
 
 
 def synthesise(job):
-    """(word, accent, variant, speed, pitch) -> 16 kHz int16 samples without silence around."""
-    word, accent, variant, speed, pitch = job
+    """(data path, (word, accent, variant, speed, pitch)) -> 16 kHz int16 samples without silence
+    around."""
+    path, (word, accent, variant, speed, pitch) = job
     result = subprocess.run(
-        ["espeak-ng", "-v", f"{accent}+{variant}", "-s", str(speed), "-p", str(pitch), "--stdout",
-         word], check=True, stdout=subprocess.PIPE)
+        ["espeak-ng", f"--path={path}", "-v", f"{accent}+{variant}", "-s", str(speed), "-p",
+         str(pitch), "--stdout", word], check=True, stdout=subprocess.PIPE)
     with wave.open(io.BytesIO(result.stdout)) as reader:
         assert (reader.getframerate(), reader.getnchannels()) == (ESPEAK_RATE, 1)
     # espeak-ng cannot know the length when it writes the header to a pipe: use what is there.
@@ -99,20 +81,29 @@ def synthesise(job):
 def plan(split, seed, quick):
     """The list of (class, job) of a split; `seed` decides speeds, pitches and unknown words."""
     rng = np.random.default_rng([seed, list(VARIANTS).index(split)])
-    repeats = {"train": 1 if quick else 2, "validation": 1, "test": 2}[split]
+    training = split == "train"
+    speeds, pitches = ((100, 241), (5, 96)) if training else ((115, 221), (20, 81))
     jobs = []
+
+    def add(variant, accent):
+        def voice():
+            return accent, variant, int(rng.integers(*speeds)), int(rng.integers(*pitches))
+        for label, word in enumerate(KEYWORDS):
+            jobs.append((label, (word, *voice())))
+        # The other words need variety, not many takes of each.
+        for _ in range(4 if training else 1):
+            unseen = split == "test" and rng.random() < 0.5
+            words = UNSEEN_WORDS if unseen else UNKNOWN_WORDS
+            jobs.append((UNKNOWN, (words[rng.integers(len(words))], *voice())))
+
     for variant in VARIANTS[split]:
         for accent in ACCENTS:
-            def voice():
-                return accent, variant, int(rng.integers(115, 221)), int(rng.integers(20, 81))
-            for _ in range(repeats):
-                for label, word in enumerate(KEYWORDS):
-                    jobs.append((label, (word, *voice())))
-                # The other words need variety, not many takes of each.
-                for i in range(4 if split == "train" else 1):
-                    unseen = split == "test" and rng.random() < 0.5
-                    words = UNSEEN_WORDS if unseen else UNKNOWN_WORDS
-                    jobs.append((UNKNOWN, (words[rng.integers(len(words))], *voice())))
+            for _ in range(2 if split == "test" else 1):
+                add(variant, accent)
+    if training:
+        for variant in RANDOM_VARIANTS[:40 if quick else None]:
+            for accent in rng.choice(ACCENTS, 4, replace=False):
+                add(variant, str(accent))
     return jobs
 
 
@@ -139,9 +130,10 @@ def load_utterances(split, out_dir, seed, quick, processes):
     digest = hashlib.sha256(json.dumps(jobs).encode()).hexdigest()[:12]
     path = os.path.join(out_dir, f"utterances_{split}_{digest}.npz")
     if not os.path.exists(path):
+        data_path = prepare_data(out_dir)
         print(f"synthesising {len(jobs)} utterances for {split}", flush=True)
         with multiprocessing.Pool(processes) as pool:
-            clips = pool.map(synthesise, [job for _, job in jobs], chunksize=64)
+            clips = pool.map(synthesise, [(data_path, job) for _, job in jobs], chunksize=64)
         offsets = np.concatenate([[0], np.cumsum([len(c) for c in clips])])
         with open(path + ".tmp", "wb") as file:
             np.savez(file, samples=np.concatenate(clips), offsets=offsets)

@@ -5,8 +5,8 @@
 
 The training data is made here, from nothing but espeak-ng: THE SPEECH IS SYNTHETIC, and the
 accuracy this script prints is accuracy on synthetic speech in synthetic noise. speech.py lists
-the words, accents and voices; augment.py makes noisy one-second clips of them. Twelve classes: ten
-keywords, "unknown" (other words) and "silence" (noise alone). The voices of the test set are
+the words, voices.py the voices; augment.py makes noisy one-second clips of them. Twelve classes:
+ten keywords, "unknown" (other words) and "silence" (noise alone). The voices of the test set are
 never used in training, and its clips are all noisy (5 to 25 dB signal to noise).
 
 Features come from the C++ front end (keyword_features), the one inference uses. Everything slow is
@@ -31,6 +31,7 @@ import argparse
 import glob
 import hashlib
 import inspect
+import json
 import multiprocessing
 import os
 import subprocess
@@ -47,7 +48,8 @@ import augment
 import recordings
 import speech
 from params_file import write_params
-from speech import CLASSES, KEYWORDS, SILENCE, UNKNOWN
+from speech import CLASSES, UNKNOWN
+from voices import VARIANTS
 
 SEED = 20240229
 FRAMES, COEFFICIENTS = 49, 10
@@ -142,12 +144,12 @@ def make_set(split, copies, args):
     per_keyword = len(utterances.by_label[0])
     indices = np.concatenate([np.tile(np.arange(len(utterances)), copies),
                               np.full(copies * per_keyword, -1)])
-    seed = [SEED, 1000 + list(speech.VARIANTS).index(split)]
+    seed = [SEED, 1000 + list(VARIANTS).index(split)]
     indices = indices[np.random.default_rng(seed).permutation(len(indices))]
 
     # Whatever changes the features changes the name of the cache file.
     digest = hashlib.sha256(inspect.getsource(augment).encode())
-    digest.update(inspect.getsource(speech).encode())
+    digest.update(json.dumps(utterances.jobs).encode())
     with open(args.features, "rb") as file:
         digest.update(file.read())
     digest.update(indices.tobytes())
@@ -215,7 +217,8 @@ def report(logits, labels, out_dir):
     for c, name in enumerate(CLASSES):
         of_class = logits[labels == c].argmax(axis=1)
         wrong = np.bincount(of_class[of_class != c], minlength=len(CLASSES))
-        confusions = ", ".join(f"{CLASSES[k]} {wrong[k]}" for k in np.argsort(-wrong)[:3] if wrong[k])
+        confusions = ", ".join(f"{CLASSES[k]} {wrong[k]}"
+                               for k in np.argsort(-wrong)[:3] if wrong[k])
         lines.append(f"  {name:8s} {100 * np.mean(of_class == c):6.2f} % of {len(of_class)}"
                      + (f"   taken for: {confusions}" if confusions else ""))
     print("\n".join(lines))
@@ -249,7 +252,7 @@ def main():
     parser.add_argument("--out", required=True, help="directory for caches and results")
     parser.add_argument("--features", required=True, help="the keyword_features program")
     parser.add_argument("--recordings", help="also (re)write the sample recordings there")
-    parser.add_argument("--epochs", type=int, default=0, help="default: 14, or 5 with --quick")
+    parser.add_argument("--epochs", type=int, default=0, help="default: 24, or 5 with --quick")
     parser.add_argument("--quick", action="store_true", help="a small set, to try things out")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
@@ -262,12 +265,12 @@ def main():
         test_utterances = speech.load_utterances("test", args.out, SEED, args.quick, args.processes)
         recordings.write(test_utterances, args.recordings, SEED)
     validation = make_set("validation", 3, args)
-    features, labels = make_set("train", 2 if args.quick else 6, args)
+    features, labels = make_set("train", 2 if args.quick else 5, args)
 
     by_frame = features.reshape(-1, COEFFICIENTS).astype(np.float64)
     mean = torch.from_numpy(by_frame.mean(axis=0).astype(np.float32))
     std = torch.from_numpy(by_frame.std(axis=0).astype(np.float32))
-    epochs = args.epochs or (5 if args.quick else 14)
+    epochs = args.epochs or (5 if args.quick else 24)
     model = fit(features, labels, validation, mean, std, epochs,
                 os.path.join(args.out, "checkpoint.pt"))
 

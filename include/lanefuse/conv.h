@@ -71,10 +71,12 @@ class PackedConv2d {
 // Order     From 0, one fused multiply-add for each tap (row-major) and channel, ascending. A tap
 //           in the padding adds 0 * w like any other (so an infinite weight there gives NaN).
 // Shapes    x: N x H x W x channels; y: N x OH x OW x outputs. An empty output is success.
-// Memory    y must not overlap x or w; an Add or Mul operand may be y itself. Neither im2col nor any
-//           other buffer: < 4 KiB of stack. No alignment needed; reads [0, channels) of each pixel.
+// Memory    y must not overlap x or w; an Add or Mul operand may be y itself. Neither im2col nor
+// any
+//           other buffer: < 8 KiB of stack. No alignment needed; reads [0, channels) of each pixel.
 // Errors    kInvalidArgument, kShapeMismatch, kOverlap; on error y is untouched.
-// Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum |x w| to first order, K = taps * channels of a
+// Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum |x w| to first order, K = taps * channels of
+// a
 //           group. Bits equal on every target with FMA, for any number of images and threads.
 // Threads   Output rows are split when there are at least 2^18 multiply-adds a thread.
 // Method    Direct convolution on register tiles of pixels x outputs; the indirect idea of Dukhan
@@ -85,8 +87,8 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
 struct Pool2dShape {
   size_t kernel_h = 1, kernel_w = 1;
   size_t stride_h = 1, stride_w = 1;
-  Padding padding{};               // smaller than the kernel on every side
-  bool count_padding = false;      // AveragePool2d: divide by the whole window at the borders too
+  Padding padding{};           // smaller than the kernel on every side
+  bool count_padding = false;  // AveragePool2d: divide by the whole window at the borders too
 };
 
 // y = epilogue(max over the window); padding never wins; a NaN in the window gives NaN.

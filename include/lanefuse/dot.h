@@ -13,7 +13,8 @@ namespace lanefuse {
 // out = act(sum_k a[k] * b[k])
 //
 // Order     Element k belongs to virtual lane k mod 64; a lane adds its products by fused
-//           multiply-add, k ascending; the lanes meet at distance 32, 16, 8, 4, 2, 1.
+//           multiply-add, k ascending; the lanes meet at distance 32, 16, 8, 4, 2, 1. The last
+//           block of 64 is filled up with zeros (which turns a lane's -0 into +0).
 // Shapes    a and b of equal length; length 0 gives act(0).
 // Memory    a and b may be the same; nothing outside them is read. No allocation, < 2 KiB of stack.
 // Errors    kInvalidArgument (null data), kShapeMismatch (lengths; PRelu needs one slope).

@@ -41,8 +41,8 @@ struct Step {
   size_t size;
   const float* shift;  // Affine
   size_t shift_size;
-  size_t images, height, width, channels;            // Add, Mul: the operand's shape ...
-  size_t pixel_stride, row_stride, image_stride;     // ... and strides
+  size_t images, height, width, channels;         // Add, Mul: the operand's shape ...
+  size_t pixel_stride, row_stride, image_stride;  // ... and strides
 };
 
 class Epilogue {

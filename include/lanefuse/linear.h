@@ -67,7 +67,7 @@ class PackedLinear {
 //           depends on N and K alone: row m of a batch equals that row on its own.
 // Shapes    x: M x K, y: M x N, with strides. M == 0 or N == 0 is success; K == 0 sums nothing.
 // Memory    y must not overlap x or w; an Add or Mul operand may be y itself, element for element.
-//           No alignment needed. No allocation, < 4 KiB of stack.
+//           No alignment needed. No allocation, < 8 KiB of stack.
 // Errors    kInvalidArgument, kShapeMismatch, kOverlap; on error y is untouched.
 // Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum_k |x w| to first order (a quarter of K with
 //           four chains). Bits equal on every target with FMA, for any M and number of threads.

@@ -9,8 +9,8 @@
 //       ...
 //   bias        (if any) one float for each output, zero-padded to 16
 //
-// All numbers are little-endian. Store the bytes in a file as they are and map it; an address that is
-// a multiple of 64 is fastest.
+// All numbers are little-endian. Store the bytes in a file as they are and map it; an address that
+// is a multiple of 64 is fastest.
 #ifndef LANEFUSE_PACKED_H_
 #define LANEFUSE_PACKED_H_
 

@@ -12,11 +12,11 @@
 namespace lanefuse {
 
 struct SoftmaxOptions {
-  float scale = 1.0f;              // multiplies x first
-  MatView<const float> mask{};     // added next: R x C, or 1 x C for all rows; no data: none
-  bool causal = false;             // row r sees columns [0, r + causal_offset]; the rest gives 0
-  size_t causal_offset = 0;        // how many columns precede row 0's own (a cache of past keys)
-  bool log = false;                // log-softmax: z - max - log(sum); a masked column gives -inf
+  float scale = 1.0f;           // multiplies x first
+  MatView<const float> mask{};  // added next: R x C, or 1 x C for all rows; no data: none
+  bool causal = false;          // row r sees columns [0, r + causal_offset]; the rest gives 0
+  size_t causal_offset = 0;     // how many columns precede row 0's own (a cache of past keys)
+  bool log = false;             // log-softmax: z - max - log(sum); a masked column gives -inf
 };
 
 // z = x * scale + mask (two rounded operations; a scale of 1 and no mask are skipped, exactly)
@@ -31,7 +31,9 @@ struct SoftmaxOptions {
 // Memory    y may be x itself, and must not overlap it otherwise, nor the mask, nor an operand of
 //           the epilogue. No alignment needed. No allocation, < 4 KiB of stack.
 // Errors    kInvalidArgument (a scale that is not finite), kShapeMismatch, kOverlap; y untouched.
-// Accuracy  Relative error <= (C / 64 + 16) * 2^-24; bits equal on every target with FMA.
+// Accuracy  Relative error <= (C / 64 + 16) * 2^-24 beside that of z and of z - max, which are
+// rounded
+//           to float (max |z| * 2^-24 at most). Bits equal on every target with FMA.
 // Threads   Rows are split when there are at least 2^15 elements a thread.
 Status Softmax(MatView<const float> x, const SoftmaxOptions& options, const Epilogue& epilogue,
                MatView<float> y, Parallel parallel = {});

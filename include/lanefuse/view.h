@@ -21,11 +21,12 @@ struct MatView {
   constexpr MatView(T* data, size_t rows, size_t cols) : MatView(data, rows, cols, cols) {}
   constexpr MatView(T* data, size_t rows, size_t cols, size_t stride)
       : data(data), rows(rows), cols(cols), stride(stride) {}
-  // A span is a matrix of one row.
-  constexpr MatView(std::span<T> row) : MatView(row.data(), 1, row.size()) {}  // NOLINT
-  constexpr operator MatView<const T>() const                                  // NOLINT
-    requires(!std::is_const_v<T>)
-  {
+  // A span, or whatever converts to one, is a matrix of one row.
+  template <class Row>
+  requires(std::is_convertible_v<Row&&, std::span<T>>) constexpr MatView(Row&& row)  // NOLINT
+      : MatView(std::span<T>(row).data(), 1, std::span<T>(row).size()) {}
+  constexpr operator MatView<const T>() const  // NOLINT
+      requires(!std::is_const_v<T>) {
     return {data, rows, cols, stride};
   }
 };
@@ -58,8 +59,7 @@ struct ImageView {
         row_stride(width * channels),
         image_stride(height * width * channels) {}
   constexpr operator ImageView<const T>() const  // NOLINT
-    requires(!std::is_const_v<T>)
-  {
+      requires(!std::is_const_v<T>) {
     ImageView<const T> view(data, images, height, width, channels);
     view.pixel_stride = pixel_stride;
     view.row_stride = row_stride;

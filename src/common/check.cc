@@ -2,13 +2,7 @@
 
 namespace lanefuse {
 
-bool SpanOf(MatView<const float> m, size_t& count) {
-  count = 0;
-  if (m.rows == 0 || m.cols == 0) return true;
-  return MulAddSize(m.rows - 1, m.stride, m.cols, count);
-}
-
-bool SpanOf(ImageView<const float> v, size_t& count) {
+bool SpanOf(const ImageView<const float>& v, size_t& count) {
   count = 0;
   if (v.images == 0 || v.height == 0 || v.width == 0 || v.channels == 0) return true;
   return MulAddSize(v.width - 1, v.pixel_stride, v.channels, count) &&
@@ -16,19 +10,16 @@ bool SpanOf(ImageView<const float> v, size_t& count) {
          MulAddSize(v.images - 1, v.image_stride, count, count);
 }
 
-Status CheckView(MatView<const float> m, const ViewTexts& texts) {
-  if (m.rows == 0 || m.cols == 0) return {};
+Status ViewError(MatView<const float> m, const ViewTexts& texts) {
   if (m.data == nullptr) return {StatusCode::kInvalidArgument, texts.null_data};
   if (m.rows > 1 && m.stride < m.cols) {
     return {StatusCode::kInvalidArgument, texts.stride, static_cast<int64_t>(m.stride),
             static_cast<int64_t>(m.cols)};
   }
-  size_t count;
-  if (!SpanOf(m, count)) return {StatusCode::kInvalidArgument, texts.too_large};
-  return {};
+  return {StatusCode::kInvalidArgument, texts.too_large};
 }
 
-Status CheckView(ImageView<const float> v, const ViewTexts& texts) {
+Status CheckView(const ImageView<const float>& v, const ViewTexts& texts) {
   if (v.images == 0 || v.height == 0 || v.width == 0 || v.channels == 0) return {};
   if (v.data == nullptr) return {StatusCode::kInvalidArgument, texts.null_data};
   size_t count;
@@ -55,14 +46,14 @@ Status CheckView(ImageView<const float> v, const ViewTexts& texts) {
 namespace {
 
 // Distance between neighbouring pixels where all pixels of the view lie on one grid; 0: they don't.
-size_t Grid(ImageView<const float> v, size_t grid) {
+size_t Grid(const ImageView<const float>& v, size_t grid) {
   if (v.height > 1 && v.row_stride % grid != 0) return 0;
   if (v.images > 1 && v.image_stride % grid != 0) return 0;
   if (v.width > 1 && v.pixel_stride % grid != 0) return 0;
   return v.channels <= grid ? grid : 0;
 }
 
-size_t GridOf(ImageView<const float> v) {
+size_t GridOf(const ImageView<const float>& v) {
   if (v.width > 1) return v.pixel_stride;
   if (v.height > 1) return v.row_stride;
   return v.images > 1 ? v.image_stride : 0;
@@ -70,7 +61,7 @@ size_t GridOf(ImageView<const float> v) {
 
 }  // namespace
 
-bool MayOverlap(ImageView<const float> a, ImageView<const float> b) {
+bool MayOverlap(const ImageView<const float>& a, const ImageView<const float>& b) {
   size_t a_count, b_count;
   if (!SpanOf(a, a_count) || !SpanOf(b, b_count)) return true;
   if (a_count == 0 || b_count == 0) return false;
@@ -87,7 +78,7 @@ bool MayOverlap(ImageView<const float> a, ImageView<const float> b) {
   return behind < a.channels * sizeof(float) || behind + b.channels * sizeof(float) > bytes;
 }
 
-bool SameOrApart(ImageView<const float> a, ImageView<const float> b) {
+bool SameOrApart(const ImageView<const float>& a, const ImageView<const float>& b) {
   if (a.data == b.data && a.images == b.images && a.height == b.height && a.width == b.width &&
       a.channels == b.channels && (a.width <= 1 || a.pixel_stride == b.pixel_stride) &&
       (a.height <= 1 || a.row_stride == b.row_stride) &&

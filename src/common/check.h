@@ -40,12 +40,26 @@ inline bool MulAddSize(size_t a, size_t b, size_t c, size_t& out) {
 }
 
 // Elements from the first to the last of a view; 0 for an empty one; false where it overflows.
-bool SpanOf(MatView<const float> m, size_t& count);
-bool SpanOf(ImageView<const float> v, size_t& count);
+inline bool SpanOf(MatView<const float> m, size_t& count) {
+  count = 0;
+  if (m.rows == 0 || m.cols == 0) return true;
+  if (m.rows == 1) {
+    count = m.cols;
+    return count < kMaxElements;
+  }
+  return MulAddSize(m.rows - 1, m.stride, m.cols, count);
+}
+bool SpanOf(const ImageView<const float>& v, size_t& count);
 
 // Null data, a stride below the width, a size beyond the address space. Empty views pass.
-Status CheckView(MatView<const float> m, const ViewTexts& texts);
-Status CheckView(ImageView<const float> v, const ViewTexts& texts);
+Status ViewError(MatView<const float> m, const ViewTexts& texts);
+inline Status CheckView(MatView<const float> m, const ViewTexts& texts) {
+  size_t count;
+  const bool fine = m.rows == 0 || m.cols == 0 ||
+                    (m.data != nullptr && (m.rows == 1 || m.stride >= m.cols) && SpanOf(m, count));
+  return fine ? Status() : ViewError(m, texts);
+}
+Status CheckView(const ImageView<const float>& v, const ViewTexts& texts);
 
 // A matrix as one picture of one row of pixels: the form that the kernels use for both.
 inline ImageView<const float> AsImage(MatView<const float> m) {
@@ -57,10 +71,20 @@ inline ImageView<const float> AsImage(MatView<const float> m) {
 
 // True where two views may share an element. Exact for views whose pixels lie on one grid (the two
 // halves of the columns of one buffer do not overlap); otherwise the extents decide.
-bool MayOverlap(ImageView<const float> a, ImageView<const float> b);
+bool MayOverlap(const ImageView<const float>& a, const ImageView<const float>& b);
+
+// The same for matrices. Most calls end with the comparison of the extents.
+inline bool MayOverlap(MatView<const float> a, MatView<const float> b) {
+  size_t a_count, b_count;
+  if (SpanOf(a, a_count) && SpanOf(b, b_count) &&
+      !Meet(ExtentOf(a.data, a_count), ExtentOf(b.data, b_count))) {
+    return false;
+  }
+  return MayOverlap(AsImage(a), AsImage(b));
+}
 
 // True where a and b are the same elements at the same places, or where no element is shared.
-bool SameOrApart(ImageView<const float> a, ImageView<const float> b);
+bool SameOrApart(const ImageView<const float>& a, const ImageView<const float>& b);
 
 }  // namespace lanefuse
 

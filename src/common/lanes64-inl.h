@@ -1,8 +1,8 @@
 // Sums with one output: element i belongs to virtual lane i mod 64, each lane adds its elements in
-// ascending order, and the lanes meet at distance 32, 16, 8, 4, 2, 1. A target holds the 64 lanes in
-// 64 / Lanes registers (4 of AVX-512, 8 of AVX2, 16 of NEON), and the first levels of the tree are
-// additions of whole registers: the same additions everywhere, hence the same bits.
-// Per-target header: include it after hwy/foreach_target.h.
+// ascending order, and the lanes meet at distance 32, 16, 8, 4, 2, 1. A target holds the 64 lanes
+// in 64 / Lanes registers (4 of AVX-512, 8 of AVX2, 16 of NEON), and the first levels of the tree
+// are additions of whole registers: the same additions everywhere, hence the same bits. Per-target
+// header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_COMMON_LANES64_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_COMMON_LANES64_INL_H_
 #undef LANEFUSE_SRC_COMMON_LANES64_INL_H_

@@ -119,17 +119,29 @@ double FoldedNorm::Shift(size_t c) const {
 Status FoldedNorm::Check(size_t channels) const {
   if (norm_ == nullptr) return {};
   const auto channels_wanted = static_cast<int64_t>(channels);
+  if (norm_->mean.data() == nullptr && !norm_->mean.empty()) {
+    return {StatusCode::kInvalidArgument, "batchnorm.mean is null"};
+  }
   if (norm_->mean.size() != channels) {
     return {StatusCode::kShapeMismatch, "batchnorm.mean has # values, the layer # channels",
             static_cast<int64_t>(norm_->mean.size()), channels_wanted};
+  }
+  if (norm_->variance.data() == nullptr && !norm_->variance.empty()) {
+    return {StatusCode::kInvalidArgument, "batchnorm.variance is null"};
   }
   if (norm_->variance.size() != channels) {
     return {StatusCode::kShapeMismatch, "batchnorm.variance has # values, the layer # channels",
             static_cast<int64_t>(norm_->variance.size()), channels_wanted};
   }
+  if (norm_->gamma.data() == nullptr && !norm_->gamma.empty()) {
+    return {StatusCode::kInvalidArgument, "batchnorm.gamma is null"};
+  }
   if (!norm_->gamma.empty() && norm_->gamma.size() != channels) {
     return {StatusCode::kShapeMismatch, "batchnorm.gamma has # values, the layer # channels",
             static_cast<int64_t>(norm_->gamma.size()), channels_wanted};
+  }
+  if (norm_->beta.data() == nullptr && !norm_->beta.empty()) {
+    return {StatusCode::kInvalidArgument, "batchnorm.beta is null"};
   }
   if (!norm_->beta.empty() && norm_->beta.size() != channels) {
     return {StatusCode::kShapeMismatch, "batchnorm.beta has # values, the layer # channels",

@@ -30,8 +30,8 @@ struct PackedHeader {
   uint32_t reserved = 0;
   uint64_t payload_bytes = 0;  // behind the header
   uint64_t checksum = 0;       // of the header with this field 0, then of the payload
-  // Linear: outputs, inputs. Conv2d: outputs, channels, kernel h w, stride h w, dilation h w, groups,
-  // padding top bottom left right. The rest is 0.
+  // Linear: outputs, inputs. Conv2d: outputs, channels, kernel h w, stride h w, dilation h w,
+  // groups, padding top bottom left right. The rest is 0.
   uint32_t sizes[kSizes] = {};
   uint32_t unused[10] = {};
 };

@@ -1,4 +1,4 @@
-// What the rows of a tile read: for each tap of the kernel, a run of channels. A plain description
+// What the rows of a tile read: for each tap of a kernel, a run of channels. A plain description
 // without SIMD; a matrix product is the case of one tap.
 #ifndef LANEFUSE_SRC_COMMON_TAPS_H_
 #define LANEFUSE_SRC_COMMON_TAPS_H_
@@ -7,42 +7,52 @@
 
 namespace lanefuse {
 
-// Zeros that stand for pixels in the padding, kZeroRun at a time.
+// Zeros that stand for pixels in the padding, kZeroRun channels at a time.
 constexpr size_t kZeroRun = 512;
 extern const float kZeros[kZeroRun];
 
 struct Taps {
-  static constexpr size_t kMaxRows = 8;
+  // Pixels of an input row that a tile may keep at hand; wider tiles look them up for each tap.
+  static constexpr size_t kMaxColumns = 64;
 
   size_t kernel_h = 1, kernel_w = 1;
   size_t length = 0;  // channels of one tap
-  size_t chunk = 0;   // channels between two calls of Row: `length`, or kZeroRun at a border
-  size_t step_h = 0, step_w = 0;  // elements from one tap to the next
+  size_t chunk = 0;   // channels between two looks at a pointer: `length`, or kZeroRun with padding
 
-  // Row r of the tile starts at data + r * stride: inside the image for all taps ...
+  // A tile reads its pointers from a table of columns: row r at tap kx finds its pixel at
+  // columns[r * row_step + kx * tap_step]. The table holds for a whole row of taps (tap_step > 0),
+  // or for one tap.
+  size_t row_step = 1, tap_step = 0;
+
+  // Without an image: row r starts at data + r * stride, tap rows are step_h apart.
+  // With an image (columns > 0): `data` is its pixel (0, 0) and the first column is pixel x of row
+  // y; both may lie in the padding if `border`.
   const float* data = nullptr;
-  size_t stride = 0;
+  size_t stride = 0, step_h = 0;
 
-  // ... unless this is a border tile. Then the tap (ky, kx) of row r is pixel (y + ky * dilation_h,
-  // x + r * stride_w + kx * dilation_w), `data` is pixel (0, 0), and all outside is zero.
+  size_t columns = 0;  // of the table
   bool border = false;
   ptrdiff_t y = 0, x = 0;
-  size_t stride_w = 1;
-  size_t dilation_h = 1, dilation_w = 1;
+  size_t stride_w = 1, dilation_h = 1, dilation_w = 1;
   size_t height = 0, width = 0;
   size_t row_stride = 0, pixel_stride = 0;
 
-  // The first of at least min(chunk, length - c) channels of row r at a tap.
-  inline const float* Row(size_t r, size_t ky, size_t kx, size_t c) const {
-    if (!border) return data + r * stride + ky * step_h + kx * step_w + c;
-    const size_t py = static_cast<size_t>(y + static_cast<ptrdiff_t>(ky * dilation_h));
-    const size_t px =
-        static_cast<size_t>(x + static_cast<ptrdiff_t>(r * stride_w + kx * dilation_w));
-    // Negative coordinates are huge as size_t.
-    if (py >= height || px >= width) return kZeros;
-    return data + py * row_stride + px * pixel_stride + c;
+  // Fills the table for tap row ky (and tap kx, where the table holds for one tap) of a tile with
+  // `rows` rows.
+  void Fill(size_t rows, size_t ky, size_t kx, const float** table) const {
+    if (columns == 0) {
+      for (size_t r = 0; r < rows; ++r) table[r] = data + ky * step_h + r * stride;
+    } else {
+      FillFromImage(ky, kx, table);
+    }
   }
+  void FillFromImage(size_t ky, size_t kx, const float** table) const;
 };
+
+// Channel c of a pixel in the table; the zeros are the same for every channel.
+inline const float* Channel(const float* pixel, size_t c) {
+  return pixel == kZeros ? pixel : pixel + c;
+}
 
 }  // namespace lanefuse
 

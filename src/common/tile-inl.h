@@ -57,16 +57,20 @@ HWY_NOINLINE void Tile(const Taps& taps, const TileWeights& weights, const TileO
   const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
   const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
 
+  const float* table[Taps::kMaxColumns];
   for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
+    if (taps.tap_step != 0) taps.Fill(kRows, ky, 0, table);
     for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
+      if (taps.tap_step == 0) taps.Fill(kRows, ky, kx, table);
+      const float* const* pixel = table + kx * taps.tap_step;
       for (size_t c = 0; c < taps.length; c += taps.chunk) {
         const size_t length = std::min(taps.chunk, taps.length - c);
-        const float* a0 = taps.Row(0, ky, kx, c);
-        const float* a1 = taps.Row(kRows > 1 ? 1 : 0, ky, kx, c);
-        const float* a2 = taps.Row(kRows > 2 ? 2 : 0, ky, kx, c);
-        const float* a3 = taps.Row(kRows > 3 ? 3 : 0, ky, kx, c);
-        const float* a4 = taps.Row(kRows > 4 ? 4 : 0, ky, kx, c);
-        const float* a5 = taps.Row(kRows > 5 ? 5 : 0, ky, kx, c);
+        const float* a0 = Channel(pixel[0], c);
+        const float* a1 = Channel(pixel[kRows > 1 ? taps.row_step : 0], c);
+        const float* a2 = Channel(pixel[kRows > 2 ? 2 * taps.row_step : 0], c);
+        const float* a3 = Channel(pixel[kRows > 3 ? 3 * taps.row_step : 0], c);
+        const float* a4 = Channel(pixel[kRows > 4 ? 4 * taps.row_step : 0], c);
+        const float* a5 = Channel(pixel[kRows > 5 ? 5 * taps.row_step : 0], c);
 #pragma GCC unroll 4
         for (size_t k = 0; k < length; k += kStep) {
           const VF w0 = hn::LoadU(d, b0 + k * kPanel);
@@ -115,12 +119,18 @@ template <size_t kVectors, size_t kStep = 1>
 HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, float* sums = nullptr) {
   switch (rows) {
-    case 1: return Tile<1, kVectors, kStep>(taps, weights, out, sums);
-    case 2: return Tile<2, kVectors, kStep>(taps, weights, out, sums);
-    case 3: return Tile<3, kVectors, kStep>(taps, weights, out, sums);
-    case 4: return Tile<4, kVectors, kStep>(taps, weights, out, sums);
-    case 5: return Tile<5, kVectors, kStep>(taps, weights, out, sums);
-    default: return Tile<6, kVectors, kStep>(taps, weights, out, sums);
+    case 1:
+      return Tile<1, kVectors, kStep>(taps, weights, out, sums);
+    case 2:
+      return Tile<2, kVectors, kStep>(taps, weights, out, sums);
+    case 3:
+      return Tile<3, kVectors, kStep>(taps, weights, out, sums);
+    case 4:
+      return Tile<4, kVectors, kStep>(taps, weights, out, sums);
+    case 5:
+      return Tile<5, kVectors, kStep>(taps, weights, out, sums);
+    default:
+      return Tile<6, kVectors, kStep>(taps, weights, out, sums);
   }
 }
 

@@ -20,70 +20,40 @@ HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t chann
   return {args.chain, {t.image, t.row, t.pixel, channel}, y, args.y.pixel_stride, cols};
 }
 
-// What the pixels of a tile read, from `channel` on, `channels` for each tap.
-HWY_INLINE Taps ConvTaps(const ConvArgs& args, const ConvTile& t, size_t channel,
-                         size_t channels) {
-  const Conv2dShape& s = *args.shape;
-  Taps taps;
-  taps.kernel_h = s.kernel_h;
-  taps.kernel_w = s.kernel_w;
-  taps.length = channels;
-  const float* image = args.x.data + t.image * args.x.image_stride + channel;
-  const auto y = static_cast<ptrdiff_t>(t.row * s.stride_h) - static_cast<ptrdiff_t>(s.padding.top);
-  const auto x =
-      static_cast<ptrdiff_t>(t.pixel * s.stride_w) - static_cast<ptrdiff_t>(s.padding.left);
-  const size_t last_y = static_cast<size_t>(y) + s.dilation_h * (s.kernel_h - 1);
-  const size_t last_x =
-      static_cast<size_t>(x) + s.dilation_w * (s.kernel_w - 1) + (t.pixels - 1) * s.stride_w;
-  taps.border = y < 0 || x < 0 || last_y >= args.x.height || last_x >= args.x.width;
-  if (taps.border) {
-    taps.data = image;
-    taps.chunk = kZeroRun;
-    taps.y = y;
-    taps.x = x;
-    taps.stride_w = s.stride_w;
-    taps.dilation_h = s.dilation_h;
-    taps.dilation_w = s.dilation_w;
-    taps.height = args.x.height;
-    taps.width = args.x.width;
-    taps.row_stride = args.x.row_stride;
-    taps.pixel_stride = args.x.pixel_stride;
-    return taps;
-  }
-  taps.data = image + static_cast<size_t>(y) * args.x.row_stride +
-              static_cast<size_t>(x) * args.x.pixel_stride;
-  taps.stride = s.stride_w * args.x.pixel_stride;
-  taps.step_h = s.dilation_h * args.x.row_stride;
-  taps.step_w = s.dilation_w * args.x.pixel_stride;
-  if (taps.step_w == channels) {  // Neighbouring taps are neighbours in memory: one long run.
-    taps.length *= taps.kernel_w;
-    taps.kernel_w = 1;
-  }
-  taps.chunk = taps.length;
-  return taps;
-}
-
-// Units (tiles) [begin, end) of a dense convolution. A block of weights, as wide as a tile, stays in
-// cache while all pixels pass.
-HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
+// Units (tiles) [begin, end) of one group of a dense convolution, outputs [n0, n1) of the group.
+HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, size_t g, size_t n0,
+                               size_t n1, size_t width) {
   const Conv2dShape& s = *args.shape;
   const size_t channels = s.channels / s.groups;
   const size_t outputs = s.outputs / s.groups;
   const size_t panel_stride = s.kernel_h * s.kernel_w * channels * kPanel;
-  const size_t panels = (outputs + kPanel - 1) / kPanel;
+  const float* group = args.panels + g * ((outputs + kPanel - 1) / kPanel) * panel_stride;
+  HWY_ALIGN float patch[kPatchFloats];
+  TileCursor cursor(args, begin);
+  for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
+    const ConvTile& t = cursor.tile();
+    const Taps taps = DenseTaps(args, t, g * channels, channels, patch);
+    for (size_t n = n0; n < n1; n += width) {
+      const TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
+      const size_t cols = std::min(width, n1 - n);
+      RunTile(t.pixels, taps, weights, ConvOut(args, t, g * outputs + n, cols));
+    }
+  }
+}
+
+// Units [begin, end) of a dense convolution. Weights that fit half of L1 stay there while tiles
+// pass; of larger ones, a block as wide as a tile stays in L2 while all pixels pass.
+HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
+  const Conv2dShape& s = *args.shape;
+  const size_t outputs = s.outputs / s.groups;
+  const size_t depth = s.kernel_h * s.kernel_w * (s.channels / s.groups);
   const size_t pixels = (args.y.width + args.tiles - 1) / args.tiles;
   const size_t width = VectorsFor(pixels) * hn::Lanes(DF());
+  const bool small = depth * outputs * sizeof(float) <= args.small_weights;
+  const size_t block = small ? outputs : width;
   for (size_t g = 0; g < s.groups; ++g) {
-    const float* group = args.panels + g * panels * panel_stride;
-    for (size_t n = 0; n < outputs; n += width) {
-      const TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
-      const size_t cols = std::min(width, outputs - n);
-      TileCursor cursor(args, begin);
-      for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
-        const ConvTile& t = cursor.tile();
-        RunTile(t.pixels, ConvTaps(args, t, g * channels, channels), weights,
-                ConvOut(args, t, g * outputs + n, cols));
-      }
+    for (size_t n = 0; n < outputs; n += block) {
+      ConvDenseBlock(args, begin, end, g, n, std::min(n + block, outputs), width);
     }
   }
 }
@@ -109,15 +79,17 @@ HWY_INLINE void ConvGrouped(const ConvArgs& args, size_t begin, size_t end) {
     TileCursor cursor(args, begin);
     for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
       const ConvTile& t = cursor.tile();
-      const Taps taps = ConvTaps(args, t, 0, s.channels);
-      const size_t taps_w = s.kernel_w;
+      const Taps taps = ImageTaps(args, t, 0, channels);
+      const float* table[Taps::kMaxColumns];
       HWY_ALIGN float tile[kRowTile * kPanel];
       for (size_t r = 0; r < t.pixels; ++r) {
         const float* w = args.panels + n / kPanel * panel_stride + n % kPanel;
         VF sum = hn::Zero(d);
         for (size_t ky = 0; ky < s.kernel_h; ++ky) {
-          for (size_t kx = 0; kx < taps_w; ++kx) {
-            const float* a = taps.Row(r, ky, kx, 0);
+          if (taps.tap_step != 0) taps.Fill(t.pixels, ky, 0, table);
+          for (size_t kx = 0; kx < s.kernel_w; ++kx) {
+            if (taps.tap_step == 0) taps.Fill(t.pixels, ky, kx, table);
+            const float* a = table[r * taps.row_step + kx * taps.tap_step];
             for (size_t c = 0; c < channels; ++c, w += kPanel) {
               const VF x = a == kZeros ? hn::Zero(d) : hn::GatherIndex(d, a + c, index);
               sum = Fma(x, hn::LoadU(d, w), sum);

@@ -1,3 +1,4 @@
+#include "arch/cache.h"
 #include "arch/target.h"
 #include "lanefuse/conv.h"
 #include "src/common/check.h"
@@ -15,9 +16,12 @@ namespace lanefuse::HWY_NAMESPACE {
 // Tiles [begin, end) of all output rows of all images.
 void Conv2dF32(const ConvArgs& args, size_t begin, size_t end) {
   switch (args.plan) {
-    case ConvPlan::kDense: return ConvDense(args, begin, end);
-    case ConvPlan::kDepthwise: return ConvDepthwise(args, begin, end);
-    case ConvPlan::kGrouped: return ConvGrouped(args, begin, end);
+    case ConvPlan::kDense:
+      return ConvDense(args, begin, end);
+    case ConvPlan::kDepthwise:
+      return ConvDepthwise(args, begin, end);
+    case ConvPlan::kGrouped:
+      return ConvGrouped(args, begin, end);
   }
 }
 
@@ -57,10 +61,10 @@ Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
     return mismatch("y.channels is #, the weights have # outputs", y.channels, s.outputs);
   }
   if (y.images != x.images) return mismatch("y.images is #, x.images is #", y.images, x.images);
-  const size_t height = OutputSize(x.height, s.padding.top, s.padding.bottom, s.kernel_h,
-                                   s.stride_h, s.dilation_h);
-  const size_t width = OutputSize(x.width, s.padding.left, s.padding.right, s.kernel_w, s.stride_w,
-                                  s.dilation_w);
+  const size_t height =
+      OutputSize(x.height, s.padding.top, s.padding.bottom, s.kernel_h, s.stride_h, s.dilation_h);
+  const size_t width =
+      OutputSize(x.width, s.padding.left, s.padding.right, s.kernel_w, s.stride_w, s.dilation_w);
   if (y.height != height) return mismatch("y.height is #, must be #", y.height, height);
   if (y.width != width) return mismatch("y.width is #, must be #", y.width, width);
   if (Status status = CheckView(x, kX); !status.ok()) return status;
@@ -73,8 +77,8 @@ void Flatten(ConvArgs& args, const ImageView<const float>& output) {
   const Conv2dShape& s = *args.shape;
   const Padding& p = s.padding;
   const ImageView<const float>& x = args.x;
-  const bool pointwise = s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 &&
-                         s.stride_w == 1 && (p.top | p.bottom | p.left | p.right) == 0;
+  const bool pointwise = s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 &&
+                         (p.top | p.bottom | p.left | p.right) == 0;
   if (!pointwise || !IsFlat(*args.chain, output)) return;
   if (x.height > 1 && x.row_stride != x.width * x.pixel_stride) return;
   if (x.images > 1 && x.image_stride != x.height * x.width * x.pixel_stride) return;
@@ -107,7 +111,7 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
   }
   if (y.images == 0 || y.height == 0 || y.width == 0) return {};
 
-  ConvArgs args{x, y, &shape, w.panels(), &chain, PlanFor(shape), 0};
+  ConvArgs args{x, y, &shape, w.panels(), &chain, PlanFor(shape), 0, arch::Caches().l1 / 2};
   Flatten(args, output);
   const size_t row_tile = HWY_DISPATCH_TABLE(ConvRowTile)[target]();
   args.tiles = (args.y.width + row_tile - 1) / row_tile;

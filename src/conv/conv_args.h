@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "lanefuse/conv.h"
+#include "src/common/taps.h"
 #include "src/epilogue/chain.h"
 
 namespace lanefuse {
@@ -25,7 +26,8 @@ struct ConvArgs {
   const float* panels;
   const Chain* chain;
   ConvPlan plan;
-  size_t tiles;  // of one output row
+  size_t tiles;          // of one output row
+  size_t small_weights;  // bytes that stay in L1 beside what a tile reads
 };
 
 // A tile of output pixels: `pixels` neighbours of one output row.
@@ -68,6 +70,17 @@ class TileCursor {
   size_t height_, width_, each_, extra_, index_;
   ConvTile tile_;
 };
+
+// What the pixels of a tile read, from `channel` on, `channels` for each tap, straight from the
+// image.
+Taps ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels);
+
+// The same for a dense tile, in the form that costs least: neighbouring taps that are neighbours in
+// memory become one long run. Where runs would be short or meet the padding and a tile reads little
+// (first layers), its inputs are copied into `patch`, on the stack: one run for each pixel.
+constexpr size_t kPatchFloats = 384;
+Taps DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+               float* patch);
 
 // Floats of all panels of a valid shape; false where they overflow.
 bool PanelFloats(const Conv2dShape& shape, size_t& floats);

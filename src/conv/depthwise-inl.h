@@ -8,6 +8,7 @@
 #endif
 
 #include "src/conv/conv-inl.h"
+#include "src/conv/depthwise3-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
@@ -43,32 +44,35 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
   const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0);
   const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
   const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
+  const float* table[Taps::kMaxColumns];
   for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
+    if (taps.tap_step != 0) taps.Fill(kRows, ky, 0, table);
     for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
+      if (taps.tap_step == 0) taps.Fill(kRows, ky, kx, table);
+      const float* const* pixel = table + kx * taps.tap_step;
       const VF w0 = hn::LoadU(d, b0);
       const VF w1 = kVectors > 1 ? hn::LoadU(d, b1) : zero;
       const VF w2 = kVectors > 2 ? hn::LoadU(d, b2) : zero;
       const VF w3 = kVectors > 3 ? hn::LoadU(d, b3) : zero;
-      DepthwiseRow<kVectors, kTail>(taps.Row(0, ky, kx, 0), out.cols, w0, w1, w2, w3, c00, c01,
-                                    c02, c03);
+      DepthwiseRow<kVectors, kTail>(pixel[0], out.cols, w0, w1, w2, w3, c00, c01, c02, c03);
       if constexpr (kRows > 1) {
-        DepthwiseRow<kVectors, kTail>(taps.Row(1, ky, kx, 0), out.cols, w0, w1, w2, w3, c10, c11,
-                                      c12, c13);
+        DepthwiseRow<kVectors, kTail>(pixel[taps.row_step], out.cols, w0, w1, w2, w3, c10, c11, c12,
+                                      c13);
       }
       if constexpr (kRows > 2) {
-        DepthwiseRow<kVectors, kTail>(taps.Row(2, ky, kx, 0), out.cols, w0, w1, w2, w3, c20, c21,
+        DepthwiseRow<kVectors, kTail>(pixel[2 * taps.row_step], out.cols, w0, w1, w2, w3, c20, c21,
                                       c22, c23);
       }
       if constexpr (kRows > 3) {
-        DepthwiseRow<kVectors, kTail>(taps.Row(3, ky, kx, 0), out.cols, w0, w1, w2, w3, c30, c31,
+        DepthwiseRow<kVectors, kTail>(pixel[3 * taps.row_step], out.cols, w0, w1, w2, w3, c30, c31,
                                       c32, c33);
       }
       if constexpr (kRows > 4) {
-        DepthwiseRow<kVectors, kTail>(taps.Row(4, ky, kx, 0), out.cols, w0, w1, w2, w3, c40, c41,
+        DepthwiseRow<kVectors, kTail>(pixel[4 * taps.row_step], out.cols, w0, w1, w2, w3, c40, c41,
                                       c42, c43);
       }
       if constexpr (kRows > 5) {
-        DepthwiseRow<kVectors, kTail>(taps.Row(5, ky, kx, 0), out.cols, w0, w1, w2, w3, c50, c51,
+        DepthwiseRow<kVectors, kTail>(pixel[5 * taps.row_step], out.cols, w0, w1, w2, w3, c50, c51,
                                       c52, c53);
       }
       b0 += kPanel;
@@ -101,18 +105,50 @@ template <size_t kVectors, bool kTail>
 HWY_INLINE void DepthwiseRows(size_t rows, const Taps& taps, const TileWeights& weights,
                               const TileOut& out) {
   switch (rows) {
-    case 1: return DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
-    case 2: return DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
-    case 3: return DepthwiseTile<3, kVectors, kTail>(taps, weights, out);
-    case 4: return DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
-    case 5: return DepthwiseTile<5, kVectors, kTail>(taps, weights, out);
-    default: return DepthwiseTile<6, kVectors, kTail>(taps, weights, out);
+    case 1:
+      return DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
+    case 2:
+      return DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
+    case 3:
+      return DepthwiseTile<3, kVectors, kTail>(taps, weights, out);
+    case 4:
+      return DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
+    case 5:
+      return DepthwiseTile<5, kVectors, kTail>(taps, weights, out);
+    default:
+      return DepthwiseTile<6, kVectors, kTail>(taps, weights, out);
   }
 }
 
-// Units (tiles) [begin, end): pixels outside, so that an input row is read while it is in L1 and the
-// weights, 64 bytes a tap and panel, stay there too.
+// Kernels three wide: the addresses of a tile are found once for up to kZeroRun channels.
+HWY_INLINE bool IsThreeWide(const Conv2dShape& s) {
+  return s.kernel_w == 3 && s.dilation_w == 1 && s.stride_w <= 2 && s.kernel_h <= TapTable::kRows;
+}
+
+HWY_INLINE void ConvDepthwiseThree(const ConvArgs& args, size_t begin, size_t end) {
+  const size_t all = args.shape->channels;
+  TapTable table;
+  TileCursor cursor(args, begin);
+  for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
+    const ConvTile& t = cursor.tile();
+    for (size_t first = 0; first < all; first += kZeroRun) {
+      const size_t channels = std::min(kZeroRun, all - first);
+      const Taps taps = ImageTaps(args, t, first, 1);
+      for (size_t ky = 0; ky < taps.kernel_h; ++ky) taps.FillFromImage(ky, 0, table.pixel[ky]);
+      const TileOut out = ConvOut(args, t, first, channels);
+      if (args.shape->stride_w == 1) {
+        DepthwiseThreePixels<1>(table, args, t.pixels, first, out);
+      } else {
+        DepthwiseThreePixels<2>(table, args, t.pixels, first, out);
+      }
+    }
+  }
+}
+
+// Units (tiles) [begin, end): pixels outside, so that an input row is read while it is in L1 and
+// the weights, 64 bytes a tap and panel, stay there too.
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
+  if (IsThreeWide(*args.shape)) return ConvDepthwiseThree(args, begin, end);
   const size_t lanes = hn::Lanes(DF());
   const size_t taps_count = args.shape->kernel_h * args.shape->kernel_w;
   const size_t panel_stride = taps_count * kPanel;
@@ -122,19 +158,27 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
     const ConvTile& t = cursor.tile();
     size_t c = 0;
     while (c < channels) {
-      const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel,
-                                panel_stride};
+      const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
       const size_t vectors = std::min((channels - c) / lanes, kVectorTile);
       const size_t cols = vectors == 0 ? channels - c : vectors * lanes;
-      Taps taps = ConvTaps(args, t, c, args.x.channels);
-      taps.kernel_w = args.shape->kernel_w;  // Taps are single steps here, never one long run.
+      const Taps taps = ImageTaps(args, t, c, 1);
       const TileOut out = ConvOut(args, t, c, cols);
       switch (vectors) {
-        case 0: DepthwiseRows<1, true>(t.pixels, taps, weights, out); break;
-        case 1: DepthwiseRows<1, false>(t.pixels, taps, weights, out); break;
-        case 2: DepthwiseRows<2, false>(t.pixels, taps, weights, out); break;
-        case 3: DepthwiseRows<std::min<size_t>(3, kVectorTile), false>(t.pixels, taps, weights, out); break;
-        default: DepthwiseRows<kVectorTile, false>(t.pixels, taps, weights, out); break;
+        case 0:
+          DepthwiseRows<1, true>(t.pixels, taps, weights, out);
+          break;
+        case 1:
+          DepthwiseRows<1, false>(t.pixels, taps, weights, out);
+          break;
+        case 2:
+          DepthwiseRows<2, false>(t.pixels, taps, weights, out);
+          break;
+        case 3:
+          DepthwiseRows<std::min<size_t>(3, kVectorTile), false>(t.pixels, taps, weights, out);
+          break;
+        default:
+          DepthwiseRows<kVectorTile, false>(t.pixels, taps, weights, out);
+          break;
       }
       c += cols;
     }

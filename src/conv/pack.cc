@@ -101,6 +101,9 @@ Status CheckPackArguments(const Conv2dShape& shape, std::span<const float> weigh
     return {StatusCode::kShapeMismatch, "bias has # values, shape.outputs is #",
             static_cast<int64_t>(bias.size()), static_cast<int64_t>(shape.outputs)};
   }
+  if (!bias.empty() && bias.data() == nullptr) {
+    return {StatusCode::kInvalidArgument, "bias is null"};
+  }
   if (Status status = FoldedNorm(fold.after).Check(shape.outputs); !status.ok()) return status;
   if (Status status = FoldedNorm(fold.before).Check(shape.channels); !status.ok()) return status;
   const Padding& p = shape.padding;

@@ -37,8 +37,8 @@ inline PoolWindow WindowAt(const PoolArgs& args, size_t image, size_t row, size_
                       (y0 - s.padding.top) * args.x.row_stride +
                       (x0 - s.padding.left) * args.x.pixel_stride;
   const size_t count = s.count_padding ? s.kernel_h * s.kernel_w : (y1 - y0) * (x1 - x0);
-  return {data, y1 - y0, x1 - x0, args.x.row_stride, args.x.pixel_stride,
-          static_cast<float>(count)};
+  return {
+      data, y1 - y0, x1 - x0, args.x.row_stride, args.x.pixel_stride, static_cast<float>(count)};
 }
 
 }  // namespace lanefuse

@@ -67,7 +67,9 @@ size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size
                   size_t dilation) {
   const size_t padded = input + before + after;
   const size_t covered = dilation * (kernel - 1) + 1;
-  return padded < covered ? 0 : (padded - covered) / stride + 1;
+  if (padded < covered) return 0;
+  const size_t steps = padded - covered;
+  return (stride == 1 ? steps : steps / stride) + 1;
 }
 
 }  // namespace lanefuse

@@ -80,9 +80,12 @@ HWY_INLINE float DotOneRow(const float* HWY_RESTRICT a, const float* HWY_RESTRIC
 // sum_k a[k] * b[k] in the order of lanefuse/dot.h.
 HWY_INLINE float DotProduct(const float* a, const float* b, size_t n) {
   switch (kVirtualLanes / hn::Lanes(DF())) {
-    case 4: return DotOneRow<4>(a, b, n);
-    case 8: return DotOneRow<8>(a, b, n);
-    default: return DotOneRow<16>(a, b, n);
+    case 4:
+      return DotOneRow<4>(a, b, n);
+    case 8:
+      return DotOneRow<8>(a, b, n);
+    default:
+      return DotOneRow<16>(a, b, n);
   }
 }
 
@@ -111,8 +114,8 @@ HWY_INLINE void DotStepFourRows(const float* a, size_t stride, const float* b, s
 
 // Four rows of `a`, where 64 lanes are four registers: 16 sums hide the latency, and the loads of b
 // are shared. y[r] is what DotProduct(a + r * stride, b) gives.
-HWY_INLINE void DotFourRows(const float* HWY_RESTRICT a, size_t stride,
-                            const float* HWY_RESTRICT b, size_t n, float* HWY_RESTRICT y) {
+HWY_INLINE void DotFourRows(const float* HWY_RESTRICT a, size_t stride, const float* HWY_RESTRICT b,
+                            size_t n, float* HWY_RESTRICT y) {
   const VF zero = hn::Zero(DF());
   VF s00 = zero, s01 = zero, s02 = zero, s03 = zero, s10 = zero, s11 = zero, s12 = zero, s13 = zero;
   VF s20 = zero, s21 = zero, s22 = zero, s23 = zero, s30 = zero, s31 = zero, s32 = zero, s33 = zero;

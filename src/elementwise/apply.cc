@@ -20,7 +20,16 @@ struct ApplyPart {
   bool by_rows;
 
   void operator()(size_t begin, size_t end) const {
-    if (by_rows) {
+    if (by_rows && x.cols <= kBlock) {
+      // Several short rows at a time.
+      alignas(64) float scratch[kBlock];
+      const size_t step = kBlock / x.cols;
+      for (size_t r = begin; r < end; r += step) {
+        const size_t rows = std::min(step, end - r);
+        chain.run(chain, {.pixel = r}, rows, x.cols, x.data + r * x.stride, x.stride, scratch,
+                  y.data + r * y.stride, y.stride);
+      }
+    } else if (by_rows) {
       for (size_t r = begin; r < end; ++r) Row(r, 0, x.cols);
     } else {
       for (size_t r = 0; r < x.rows; ++r) Row(r, begin, end);
@@ -66,6 +75,7 @@ Status Apply(MatView<const float> x, const Epilogue& epilogue, MatView<float> y,
   if (Status status = CompileChain(epilogue, nullptr, output, true, target, chain); !status.ok()) {
     return status;
   }
+  if (x.rows == 0 || x.cols == 0) return {};
   const bool by_rows = x.rows > 1;
   const ApplyPart part{x, chain, y, by_rows};
   ForEachPart(parallel, x.rows * x.cols, kMinElements, by_rows ? x.rows : x.cols, part);

@@ -77,10 +77,10 @@ Status CheckStep(const Step& s, const ImageView<const float>& output, bool matri
                            "epilogue Bias: bias has # values, the output # columns or channels",
                            "epilogue Bias: bias overlaps the output");
     case StepKind::kAffine:
-      if (Status status = CheckChannels(
-              s.data, s.size, output, "epilogue Affine: scale is null",
-              "epilogue Affine: scale has # values, the output # columns or channels",
-              "epilogue Affine: scale overlaps the output");
+      if (Status status =
+              CheckChannels(s.data, s.size, output, "epilogue Affine: scale is null",
+                            "epilogue Affine: scale has # values, the output # columns or channels",
+                            "epilogue Affine: scale overlaps the output");
           !status.ok()) {
         return status;
       }
@@ -150,16 +150,17 @@ void FindFrequentChain(Chain& chain) {
 #define LANEFUSE_MINUS_ZEROS_8 -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f
 #define LANEFUSE_MINUS_ZEROS_32 \
   LANEFUSE_MINUS_ZEROS_8, LANEFUSE_MINUS_ZEROS_8, LANEFUSE_MINUS_ZEROS_8, LANEFUSE_MINUS_ZEROS_8
+#define LANEFUSE_MINUS_ZEROS_128 \
+  LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32
 
 }  // namespace
 
-alignas(64) const float kNoBias[kMaxTileCols] = {
-    LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32,
-    LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32,
-    LANEFUSE_MINUS_ZEROS_32, LANEFUSE_MINUS_ZEROS_32};
+alignas(64) const
+    float kNoBias[kMaxTileCols] = {LANEFUSE_MINUS_ZEROS_128, LANEFUSE_MINUS_ZEROS_128,
+                                   LANEFUSE_MINUS_ZEROS_128, LANEFUSE_MINUS_ZEROS_128};
 
 Status CompileChain(const Epilogue& epilogue, const float* packed_bias,
-                    ImageView<const float> output, bool matrix, int target, Chain& chain) {
+                    const ImageView<const float>& output, bool matrix, int target, Chain& chain) {
   if (epilogue.size() > Epilogue::kMaxSteps) {
     return {StatusCode::kInvalidArgument, "epilogue has # steps, at most # are possible",
             static_cast<int64_t>(epilogue.size()), Epilogue::kMaxSteps};
@@ -175,10 +176,11 @@ Status CompileChain(const Epilogue& epilogue, const float* packed_bias,
   return {};
 }
 
-bool IsFlat(const Chain& chain, ImageView<const float> output) {
+bool IsFlat(const Chain& chain, const ImageView<const float>& output) {
   const auto flat = [](size_t images, size_t height, size_t width, size_t pixel, size_t row,
                        size_t image) {
-    return (height <= 1 || row == width * pixel) && (images <= 1 || image == height * width * pixel);
+    return (height <= 1 || row == width * pixel) &&
+           (images <= 1 || image == height * width * pixel);
   };
   if (!flat(output.images, output.height, output.width, output.pixel_stride, output.row_stride,
             output.image_stride)) {
@@ -194,7 +196,7 @@ bool IsFlat(const Chain& chain, ImageView<const float> output) {
   return true;
 }
 
-bool OperandMeets(const Chain& chain, ImageView<const float> output) {
+bool OperandMeets(const Chain& chain, const ImageView<const float>& output) {
   for (size_t i = 0; i < chain.size; ++i) {
     const Step& s = chain.steps[i];
     const bool operand = s.kind == StepKind::kAdd || s.kind == StepKind::kMul;

@@ -42,7 +42,7 @@ struct Chain {
 };
 
 // -0 for as many outputs as one tile has: the bias of a chain without one.
-constexpr size_t kMaxTileCols = 256;
+constexpr size_t kMaxTileCols = 512;
 extern const float kNoBias[kMaxTileCols];
 
 // The address in an Add or Mul operand that belongs to `pos`; the next pixel is pixel_stride away.
@@ -55,14 +55,14 @@ inline const float* OperandAt(const Step& step, const TilePos& pos) {
 // steps stay where they are: `epilogue` must outlive `chain`. `matrix`: the output is a matrix (one
 // picture of one row of pixels), so operands must be matrices.
 Status CompileChain(const Epilogue& epilogue, const float* packed_bias,
-                    ImageView<const float> output, bool matrix, int target, Chain& chain);
+                    const ImageView<const float>& output, bool matrix, int target, Chain& chain);
 
 // True where the output and all operands have no gaps between rows and pictures, so that the
 // output may be run as one row of images * height * width pixels.
-bool IsFlat(const Chain& chain, ImageView<const float> output);
+bool IsFlat(const Chain& chain, const ImageView<const float>& output);
 
 // True where an Add or Mul operand shares memory with the output.
-bool OperandMeets(const Chain& chain, ImageView<const float> output);
+bool OperandMeets(const Chain& chain, const ImageView<const float>& output);
 
 // The function behind Chain::run for a target (src/epilogue/steps.cc).
 Chain::RunSteps StepsRunner(int target);

@@ -52,9 +52,9 @@ void EachWith(const Pass& p, const float* a, const float* b, size_t stride, cons
     }
     if (c < p.cols) {
       const size_t rest = p.cols - c;
-      hn::StoreN(op(d, hn::LoadN(d, in + c, rest), hn::LoadN(d, ar + c, rest),
-                    hn::LoadN(d, br + c, rest)),
-                 d, out + c, rest);
+      hn::StoreN(
+          op(d, hn::LoadN(d, in + c, rest), hn::LoadN(d, ar + c, rest), hn::LoadN(d, br + c, rest)),
+          d, out + c, rest);
     }
   }
 }
@@ -93,31 +93,50 @@ struct ScaleOp {
 
 void RunActivation(const Step& s, const float* slope, const Pass& p) {
   switch (s.act) {
-    case ActivationKind::kIdentity: return Each(p, IdentityOp());
-    case ActivationKind::kRelu: return Each(p, ReluOp());
-    case ActivationKind::kRelu6: return Each(p, ClampOp{0.0f, 6.0f});
-    case ActivationKind::kLeakyRelu: return Each(p, LeakyReluOp{s.lo});
-    case ActivationKind::kPRelu: return EachWith(p, slope, slope, 0, PReluOp());
-    case ActivationKind::kElu: return Each(p, EluOp{s.lo});
-    case ActivationKind::kSigmoid: return Each(p, SigmoidOp());
-    case ActivationKind::kTanh: return Each(p, TanhOp());
-    case ActivationKind::kSilu: return Each(p, SiluOp());
-    case ActivationKind::kHardSigmoid: return Each(p, HardSigmoidOp());
-    case ActivationKind::kHardSwish: return Each(p, HardSwishOp());
-    case ActivationKind::kGeluErf: return Each(p, GeluErfOp());
-    case ActivationKind::kGeluTanh: return Each(p, GeluTanhOp());
-    case ActivationKind::kMish: return Each(p, MishOp());
-    case ActivationKind::kExp: return Each(p, ExpOp());
+    case ActivationKind::kIdentity:
+      return Each(p, IdentityOp());
+    case ActivationKind::kRelu:
+      return Each(p, ReluOp());
+    case ActivationKind::kRelu6:
+      return Each(p, ClampOp{0.0f, 6.0f});
+    case ActivationKind::kLeakyRelu:
+      return Each(p, LeakyReluOp{s.lo});
+    case ActivationKind::kPRelu:
+      return EachWith(p, slope, slope, 0, PReluOp());
+    case ActivationKind::kElu:
+      return Each(p, EluOp{s.lo});
+    case ActivationKind::kSigmoid:
+      return Each(p, SigmoidOp());
+    case ActivationKind::kTanh:
+      return Each(p, TanhOp());
+    case ActivationKind::kSilu:
+      return Each(p, SiluOp());
+    case ActivationKind::kHardSigmoid:
+      return Each(p, HardSigmoidOp());
+    case ActivationKind::kHardSwish:
+      return Each(p, HardSwishOp());
+    case ActivationKind::kGeluErf:
+      return Each(p, GeluErfOp());
+    case ActivationKind::kGeluTanh:
+      return Each(p, GeluTanhOp());
+    case ActivationKind::kMish:
+      return Each(p, MishOp());
+    case ActivationKind::kExp:
+      return Each(p, ExpOp());
   }
 }
 
 void RunStep(const Step& s, const TilePos& pos, const Pass& p) {
   const size_t c = pos.channel;
   switch (s.kind) {
-    case StepKind::kBias: return EachWith(p, s.data + c, s.data + c, 0, AddOp());
-    case StepKind::kAffine: return EachWith(p, s.data + c, s.shift + c, 0, AffineOp());
-    case StepKind::kScale: return Each(p, ScaleOp{s.lo});
-    case StepKind::kScaleChannels: return EachWith(p, s.data + c, s.data + c, 0, MulOp());
+    case StepKind::kBias:
+      return EachWith(p, s.data + c, s.data + c, 0, AddOp());
+    case StepKind::kAffine:
+      return EachWith(p, s.data + c, s.shift + c, 0, AffineOp());
+    case StepKind::kScale:
+      return Each(p, ScaleOp{s.lo});
+    case StepKind::kScaleChannels:
+      return EachWith(p, s.data + c, s.data + c, 0, MulOp());
     case StepKind::kAdd: {
       const float* operand = OperandAt(s, pos);
       return EachWith(p, operand, operand, s.pixel_stride, AddOp());
@@ -126,8 +145,10 @@ void RunStep(const Step& s, const TilePos& pos, const Pass& p) {
       const float* operand = OperandAt(s, pos);
       return EachWith(p, operand, operand, s.pixel_stride, MulOp());
     }
-    case StepKind::kAct: return RunActivation(s, s.data + c, p);
-    case StepKind::kClamp: return Each(p, ClampOp{s.lo, s.hi});
+    case StepKind::kAct:
+      return RunActivation(s, s.data + c, p);
+    case StepKind::kClamp:
+      return Each(p, ClampOp{s.lo, s.hi});
   }
 }
 

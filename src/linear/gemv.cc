@@ -73,11 +73,12 @@ Status Gemv(MatView<const float> w, std::span<const float> x, const Epilogue& ep
   if (Status status = CheckView(MatView<const float>(x), kX); !status.ok()) return status;
   if (Status status = CheckView(MatView<const float>(y), kY); !status.ok()) return status;
   if (Status status = CheckParallel(parallel); !status.ok()) return status;
-  const ImageView<const float> output = AsImage(MatView<float>(y));
-  if (MayOverlap(output, AsImage(w))) return {StatusCode::kOverlap, "y overlaps w"};
-  if (MayOverlap(output, AsImage(x))) return {StatusCode::kOverlap, "y overlaps x"};
+  const MatView<const float> output(y);
+  if (MayOverlap(output, w)) return {StatusCode::kOverlap, "y overlaps w"};
+  if (MayOverlap(output, MatView<const float>(x))) return {StatusCode::kOverlap, "y overlaps x"};
   Chain chain;
-  if (Status status = CompileChain(epilogue, nullptr, output, true, target, chain); !status.ok()) {
+  if (Status status = CompileChain(epilogue, nullptr, AsImage(output), true, target, chain);
+      !status.ok()) {
     return status;
   }
   const GemvPart part{HWY_DISPATCH_TABLE(GemvF32)[target], w, x.data(), chain, y.data()};

@@ -15,8 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
 HWY_INLINE TileOut LinearOut(const LinearArgs& args, size_t m, size_t n, size_t cols) {
-  return {args.chain, {.pixel = m, .channel = n}, args.y + m * args.y_stride + n, args.y_stride,
-          cols};
+  return {
+      args.chain, {.pixel = m, .channel = n}, args.y + m * args.y_stride + n, args.y_stride, cols};
 }
 
 HWY_INLINE TileWeights LinearWeights(const LinearArgs& args, size_t n) {
@@ -32,31 +32,62 @@ HWY_INLINE Taps LinearTaps(const LinearArgs& args, size_t m) {
   return taps;
 }
 
-// One row of x against eight vectors of outputs: eight chains hide the latency, and as many streams
-// of weights keep the prefetchers busy. kStep and `k` as in Tile.
-HWY_INLINE void EightVectors(const float* x, size_t inputs, const TileWeights& w, const TileOut& out) {
+template <size_t kVectors, size_t kVector>
+HWY_INLINE void AddVector(VF a, const float* w, VF& sum) {
+  if constexpr (kVector < kVectors) sum = Fma(a, hn::LoadU(DF(), w), sum);
+}
+
+template <size_t kVectors, size_t kVector>
+HWY_INLINE void FinishOf(const Finish& finish, bool full, VF v) {
+  if constexpr (kVector < kVectors) {
+    const size_t c = kVector * hn::Lanes(DF());
+    if (HWY_LIKELY(full)) {
+      FinishVector<true>(finish, 0, c, v);
+    } else {
+      FinishVector<false>(finish, 0, c, v);
+    }
+  }
+}
+
+// One row of x against up to eight vectors of outputs: eight chains hide the latency, and as many
+// streams of weights keep the prefetchers busy.
+template <size_t kVectors>
+HWY_NOINLINE void OneRow(const float* x, size_t inputs, const TileWeights& w, const TileOut& out) {
   const DF d;
-  const size_t lanes = hn::Lanes(d);
   const float* b0 = w.Vector(0);
-  const float* b1 = w.Vector(1);
-  const float* b2 = w.Vector(2);
-  const float* b3 = w.Vector(3);
-  const float* b4 = w.Vector(4);
-  const float* b5 = w.Vector(5);
-  const float* b6 = w.Vector(6);
-  const float* b7 = w.Vector(7);
+  const float* b1 = w.Vector(kVectors > 1 ? 1 : 0);
+  const float* b2 = w.Vector(kVectors > 2 ? 2 : 0);
+  const float* b3 = w.Vector(kVectors > 3 ? 3 : 0);
+  const float* b4 = w.Vector(kVectors > 4 ? 4 : 0);
+  const float* b5 = w.Vector(kVectors > 5 ? 5 : 0);
+  const float* b6 = w.Vector(kVectors > 6 ? 6 : 0);
+  const float* b7 = w.Vector(kVectors > 7 ? 7 : 0);
   VF c0 = hn::Zero(d), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
 #pragma GCC unroll 4
   for (size_t k = 0; k < inputs; ++k) {
     const VF a = hn::Set(d, x[k]);
-    c0 = Fma(a, hn::LoadU(d, b0 + k * kPanel), c0);
-    c1 = Fma(a, hn::LoadU(d, b1 + k * kPanel), c1);
-    c2 = Fma(a, hn::LoadU(d, b2 + k * kPanel), c2);
-    c3 = Fma(a, hn::LoadU(d, b3 + k * kPanel), c3);
-    c4 = Fma(a, hn::LoadU(d, b4 + k * kPanel), c4);
-    c5 = Fma(a, hn::LoadU(d, b5 + k * kPanel), c5);
-    c6 = Fma(a, hn::LoadU(d, b6 + k * kPanel), c6);
-    c7 = Fma(a, hn::LoadU(d, b7 + k * kPanel), c7);
+    AddVector<kVectors, 0>(a, b0 + k * kPanel, c0);
+    AddVector<kVectors, 1>(a, b1 + k * kPanel, c1);
+    AddVector<kVectors, 2>(a, b2 + k * kPanel, c2);
+    AddVector<kVectors, 3>(a, b3 + k * kPanel, c3);
+    AddVector<kVectors, 4>(a, b4 + k * kPanel, c4);
+    AddVector<kVectors, 5>(a, b5 + k * kPanel, c5);
+    AddVector<kVectors, 6>(a, b6 + k * kPanel, c6);
+    AddVector<kVectors, 7>(a, b7 + k * kPanel, c7);
+  }
+  const size_t lanes = hn::Lanes(d);
+  if (out.chain->in_registers) {
+    const Finish finish(out);
+    const bool full = out.cols == kVectors * lanes;
+    FinishOf<kVectors, 0>(finish, full, c0);
+    FinishOf<kVectors, 1>(finish, full, c1);
+    FinishOf<kVectors, 2>(finish, full, c2);
+    FinishOf<kVectors, 3>(finish, full, c3);
+    FinishOf<kVectors, 4>(finish, full, c4);
+    FinishOf<kVectors, 5>(finish, full, c5);
+    FinishOf<kVectors, 6>(finish, full, c6);
+    FinishOf<kVectors, 7>(finish, full, c7);
+    return;
   }
   HWY_ALIGN float tile[8 * kPanel];
   StoreRow<4>(tile, 0, c0, c1, c2, c3);
@@ -64,27 +95,56 @@ HWY_INLINE void EightVectors(const float* x, size_t inputs, const TileWeights& w
   FinishTile(out, 1, tile, 8 * lanes);
 }
 
-HWY_INLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, size_t n0,
-                               size_t n1) {
-  const size_t lanes = hn::Lanes(DF());
-  // Rows in tiles of nearly equal height: 7 rows are 4 + 3, not 6 + 1.
-  const size_t tiles = (m1 - m0 + kRowTile - 1) / kRowTile;
-  size_t n = n0;
-  if (m1 - m0 == 1) {
-    const size_t width = kVectorTileOneRow * lanes;
-    for (; n + width <= n1; n += width) {
-      EightVectors(args.x + m0 * args.x_stride, args.inputs, LinearWeights(args, n),
-                   LinearOut(args, m0, n, width));
-    }
+HWY_INLINE void RunOneRow(size_t vectors, const float* x, size_t inputs, const TileWeights& w,
+                          const TileOut& out) {
+  switch (vectors) {
+    case 1:
+      return OneRow<1>(x, inputs, w, out);
+    case 2:
+      return OneRow<2>(x, inputs, w, out);
+    case 3:
+      return OneRow<3>(x, inputs, w, out);
+    case 4:
+      return OneRow<4>(x, inputs, w, out);
+    case 5:
+      return OneRow<5>(x, inputs, w, out);
+    case 6:
+      return OneRow<6>(x, inputs, w, out);
+    case 7:
+      return OneRow<7>(x, inputs, w, out);
+    default:
+      return OneRow<8>(x, inputs, w, out);
   }
-  const size_t width = VectorsFor((m1 - m0 + tiles - 1) / tiles) * lanes;
+}
+
+HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, size_t n0,
+                                 size_t n1) {
+  const size_t lanes = hn::Lanes(DF());
+  const size_t rows = m1 - m0;
+  size_t n = n0;
+  if (rows == 1) {
+    const float* x = args.x + m0 * args.x_stride;
+    const size_t width = kVectorTileOneRow * lanes;
+    for (; n < n1; n += width) {
+      const size_t cols = std::min(width, n1 - n);
+      RunOneRow((cols + lanes - 1) / lanes, x, args.inputs, LinearWeights(args, n),
+                LinearOut(args, m0, n, cols));
+    }
+    return;
+  }
+  // Rows in tiles of nearly equal height: 7 rows are 4 + 3, not 6 + 1. Small calls must not pay for
+  // the two divisions.
+  const size_t tiles = (rows + kRowTile - 1) / kRowTile;
+  const size_t height = tiles <= 1 ? rows : rows / tiles;
+  const size_t higher = rows - height * tiles;  // tiles with one row more
+  const size_t width = VectorsFor(height + (higher != 0 ? 1 : 0)) * lanes;
   for (; n < n1; n += width) {
     const TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);
-    for (size_t t = 0; t < tiles; ++t) {
-      const Range rows = PartRange(m1 - m0, tiles, t);
-      const size_t m = m0 + rows.begin;
-      RunTile(rows.end - rows.begin, LinearTaps(args, m), weights, LinearOut(args, m, n, cols));
+    for (size_t m = m0, t = 0; t < tiles; ++t) {
+      const size_t count = height + (t < higher ? 1 : 0);
+      RunTile(count, LinearTaps(args, m), weights, LinearOut(args, m, n, cols));
+      m += count;
     }
   }
 }
@@ -106,8 +166,7 @@ HWY_INLINE void TwoVectorsFourChains(const float* x, size_t inputs, const TileWe
   const size_t lanes = hn::Lanes(d);
   const float* b0 = w.Vector(0);
   const float* b1 = out.cols > lanes ? w.Vector(1) : b0;
-  VF c00 = hn::Zero(d), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00,
-     c31 = c00;
+  VF c00 = hn::Zero(d), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
   size_t k = 0;
   for (; k + kChains <= inputs; k += kChains) {
     const VF a0 = hn::Set(d, x[k]);
@@ -147,8 +206,9 @@ HWY_INLINE void TwoVectorsFourChains(const float* x, size_t inputs, const TileWe
 
 // Few outputs, many inputs (src/linear/order.h). With several rows each chain is one pass of the
 // tile over every fourth k; a pass reads other lines of the weights than its neighbours.
-HWY_INLINE void LinearFourChains(const LinearArgs& args, size_t m0, size_t m1, size_t n0,
-                                 size_t n1) {
+// Not inlined: its buffer is 3 KiB of stack.
+HWY_NOINLINE void LinearFourChains(const LinearArgs& args, size_t m0, size_t m1, size_t n0,
+                                   size_t n1) {
   const size_t lanes = hn::Lanes(DF());
   const size_t width = 2 * lanes;
   const size_t tiles = (m1 - m0 + kRowTile - 1) / kRowTile;

@@ -49,12 +49,22 @@ struct LinearPart {
   }
 };
 
-}  // namespace
+// Everything is as it should be, seen in one look: what nearly every call passes.
+bool LooksFine(const MatView<const float>& x, const PackedLinear& w, const MatView<float>& y,
+               size_t weight_count, const Parallel& parallel) {
+  size_t x_count, y_count;
+  return w.panels() != nullptr && x.cols == w.inputs() && y.cols == w.outputs() &&
+         y.rows == x.rows && x.data != nullptr && y.data != nullptr &&
+         (x.rows == 1 || (x.stride >= x.cols && y.stride >= y.cols)) && SpanOf(x, x_count) &&
+         SpanOf(MatView<const float>(y), y_count) &&
+         (parallel.run == nullptr || parallel.threads != 0) &&
+         !Meet(ExtentOf(y.data, y_count), ExtentOf(x.data, x_count)) &&
+         !Meet(ExtentOf(y.data, y_count), ExtentOf(w.panels(), weight_count));
+}
 
-Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
-              MatView<float> y, Parallel parallel) {
-  const int target = arch::ActiveIndex();
-  if (target < 0) return arch::UnsupportedTarget();
+// Says what is wrong, if anything is.
+Status Check(const MatView<const float>& x, const PackedLinear& w, const MatView<float>& y,
+             size_t weight_count, const Parallel& parallel) {
   constexpr ViewTexts kX = {"x.data is null", "x.stride is #, must be at least x.cols, #",
                             "x does not fit the address space"};
   constexpr ViewTexts kY = {"y.data is null", "y.stride is #, must be at least y.cols, #",
@@ -75,25 +85,35 @@ Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epi
             static_cast<int64_t>(x.rows)};
   }
   if (Status status = CheckView(x, kX); !status.ok()) return status;
-  if (Status status = CheckView(y, kY); !status.ok()) return status;
+  if (Status status = CheckView(MatView<const float>(y), kY); !status.ok()) return status;
   if (Status status = CheckParallel(parallel); !status.ok()) return status;
-  const ImageView<const float> output = AsImage(y);
-  if (MayOverlap(output, AsImage(x))) return {StatusCode::kOverlap, "y overlaps x"};
+  if (MayOverlap(y, x)) return {StatusCode::kOverlap, "y overlaps x"};
+  const MatView<const float> weights(w.panels(), 1, weight_count);
+  if (MayOverlap(y, weights)) return {StatusCode::kOverlap, "y overlaps w"};
+  return {};
+}
+
+}  // namespace
+
+Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
+              MatView<float> y, Parallel parallel) {
+  const int target = arch::ActiveIndex();
+  if (target < 0) return arch::UnsupportedTarget();
   const size_t panels = PaddedOutputs(w.outputs()) / kPanelOutputs;
-  const MatView<const float> weights(w.panels(), panels * w.inputs() + (w.bias() ? panels : 0),
-                                     kPanelOutputs);
-  if (MayOverlap(output, AsImage(weights))) return {StatusCode::kOverlap, "y overlaps w"};
+  const size_t weight_count = kPanelOutputs * panels * (w.inputs() + (w.bias() ? 1 : 0));
+  if (!LooksFine(x, w, y, weight_count, parallel)) {
+    if (Status status = Check(x, w, y, weight_count, parallel); !status.ok()) return status;
+  }
   Chain chain;
-  if (Status status = CompileChain(epilogue, w.bias(), output, true, target, chain);
+  if (Status status = CompileChain(epilogue, w.bias(), AsImage(y), true, target, chain);
       !status.ok()) {
     return status;
   }
   if (y.rows == 0 || y.cols == 0) return {};
 
-  const LinearArgs args{x.data,      x.stride,    y.rows,
-                        w.inputs(),  w.panels(),  w.outputs(),
-                        y.data,      y.stride,    &chain,
-                        UsesFourChains(w.outputs(), w.inputs())};
+  const LinearArgs args{
+      x.data,      x.stride, y.rows,   w.inputs(), w.panels(),
+      w.outputs(), y.data,   y.stride, &chain,     UsesFourChains(w.outputs(), w.inputs())};
   size_t work;
   if (!MulAddSize(w.outputs() * w.inputs(), y.rows, 0, work)) work = kMaxElements;
   const bool by_rows = y.rows > panels;

@@ -27,6 +27,9 @@ Status PackedLinear::Pack(MatView<const float> w, std::span<const float> bias,
     return {StatusCode::kShapeMismatch, "bias has # values, w has # rows",
             static_cast<int64_t>(bias.size()), static_cast<int64_t>(w.rows)};
   }
+  if (!bias.empty() && bias.data() == nullptr) {
+    return {StatusCode::kInvalidArgument, "bias is null"};
+  }
   const size_t needed = Bytes(w.rows, w.cols);
   if (Status status = CheckPackBuffer(bytes, needed); !status.ok()) return status;
   const FoldedNorm norm(batchnorm);
@@ -55,18 +58,16 @@ Status PackedLinear::Pack(MatView<const float> w, std::span<const float> bias,
     for (size_t k = 0; k < w.cols; ++k) {
       for (size_t i = 0; i < kPanelOutputs; ++i) {
         const size_t n = panel + i;
-        *floats++ = n >= w.rows ? 0.0f
-                    : norm.present()
-                        ? static_cast<float>(w.data[n * w.stride + k] * norm.Scale(n))
-                        : w.data[n * w.stride + k];
+        *floats++ = n >= w.rows      ? 0.0f
+                    : norm.present() ? static_cast<float>(w.data[n * w.stride + k] * norm.Scale(n))
+                                     : w.data[n * w.stride + k];
       }
     }
   }
   for (size_t n = 0; n < PaddedOutputs(w.rows); ++n) {
     const float b = bias.empty() || n >= w.rows ? 0.0f : bias[n];
-    *floats++ = norm.present() && n < w.rows
-                    ? static_cast<float>(b * norm.Scale(n) + norm.Shift(n))
-                    : b;
+    *floats++ =
+        norm.present() && n < w.rows ? static_cast<float>(b * norm.Scale(n) + norm.Shift(n)) : b;
   }
   PackedHeader header;
   header.kind = static_cast<uint16_t>(PackedKind::kLinear);
@@ -82,9 +83,8 @@ Status PackedLinear::View(std::span<const std::byte> bytes, PackedLinear& packed
   if (Status status = ReadHeader(bytes, PackedKind::kLinear, header); !status.ok()) return status;
   const size_t outputs = header.sizes[0];
   const size_t inputs = header.sizes[1];
-  const bool rest_is_zero =
-      std::all_of(header.sizes + 2, header.sizes + PackedHeader::kSizes,
-                  [](uint32_t size) { return size == 0; });
+  const bool rest_is_zero = std::all_of(header.sizes + 2, header.sizes + PackedHeader::kSizes,
+                                        [](uint32_t size) { return size == 0; });
   if (!rest_is_zero || header.flags > kHasBias || bytes.size() != Bytes(outputs, inputs)) {
     return {StatusCode::kCorrupt, "bytes: # outputs and # inputs do not match their length",
             static_cast<int64_t>(outputs), static_cast<int64_t>(inputs)};

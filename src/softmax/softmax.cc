@@ -75,8 +75,14 @@ template <bool kStore, class S>
 HWY_INLINE float SumExp(const S& scores, float max, size_t cols, float* y) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
-  HWY_ALIGN float sums[kVirtualLanes] = {};
   const VF vmax = hn::Set(d, max);
+  if (cols <= lanes) {
+    // One vector: the other lanes are +0, which the first levels of the tree leave as they are.
+    const VF e = ExpNonPositive(d, hn::Sub(scores.Rest(0, cols), vmax));
+    if constexpr (kStore) hn::StoreN(e, d, y, cols);
+    return SumOneRegister(d, hn::IfThenElseZero(hn::FirstN(d, cols), e));
+  }
+  HWY_ALIGN float sums[kVirtualLanes] = {};
   size_t c = 0;
   for (; c + lanes <= cols; c += lanes) {
     const VF e = ExpNonPositive(d, hn::Sub(scores.Full(c), vmax));
@@ -140,8 +146,8 @@ void Rows(const SoftmaxArgs& args, size_t begin, size_t end) {
     const Scores<kPlain> scores{args.x.data + r * args.x.stride, mask, o.scale};
     const size_t cols = VisibleColumns(args, r);
     const float max = MaxScore(scores, cols);
-    // A row with a live score has a sum of at least exp(0) = 1; a smaller sum is a row without, which
-    // becomes all zeros. A NaN is not smaller.
+    // A row with a live score has a sum of at least exp(0) = 1; a smaller sum is a row without,
+    // which becomes all zeros. A NaN is not smaller.
     if (o.log) {
       float sum = SumExp<false>(scores, max, cols, y);
       if (sum < 1.0f) sum = 1.0f;
@@ -197,12 +203,22 @@ Status CheckMask(MatView<const float> mask, MatView<const float> x) {
   return CheckView(mask, kMask);
 }
 
-}  // namespace
+// Everything is as it should be, seen in one look: what most calls pass.
+bool LooksFine(const MatView<const float>& x, const SoftmaxOptions& options,
+               const MatView<float>& y, const Parallel& parallel) {
+  size_t x_count, y_count;
+  return y.rows == x.rows && y.cols == x.cols && x.data != nullptr && y.data != nullptr &&
+         (x.rows == 1 || (x.stride >= x.cols && y.stride >= y.cols)) && SpanOf(x, x_count) &&
+         SpanOf(MatView<const float>(y), y_count) && std::isfinite(options.scale) &&
+         options.mask.data == nullptr && options.mask.rows == 0 &&
+         (parallel.run == nullptr || parallel.threads != 0) &&
+         ((x.data == y.data && (x.rows == 1 || x.stride == y.stride)) ||
+          !Meet(ExtentOf(y.data, y_count), ExtentOf(x.data, x_count)));
+}
 
-Status Softmax(MatView<const float> x, const SoftmaxOptions& options, const Epilogue& epilogue,
-               MatView<float> y, Parallel parallel) {
-  const int target = arch::ActiveIndex();
-  if (target < 0) return arch::UnsupportedTarget();
+// Says what is wrong, if anything is.
+Status Check(const MatView<const float>& x, const SoftmaxOptions& options, const MatView<float>& y,
+             const Parallel& parallel) {
   constexpr ViewTexts kX = {"x.data is null", "x.stride is #, must be at least x.cols, #",
                             "x does not fit the address space"};
   constexpr ViewTexts kY = {"y.data is null", "y.stride is #, must be at least y.cols, #",
@@ -219,21 +235,31 @@ Status Softmax(MatView<const float> x, const SoftmaxOptions& options, const Epil
     return {StatusCode::kInvalidArgument, "options.scale is not finite"};
   }
   if (Status status = CheckView(x, kX); !status.ok()) return status;
-  if (Status status = CheckView(y, kY); !status.ok()) return status;
+  if (Status status = CheckView(MatView<const float>(y), kY); !status.ok()) return status;
   if (Status status = CheckMask(options.mask, x); !status.ok()) return status;
   if (Status status = CheckParallel(parallel); !status.ok()) return status;
-  const ImageView<const float> output = AsImage(y);
-  if (!SameOrApart(output, AsImage(x))) {
+  if (!SameOrApart(AsImage(y), AsImage(x))) {
     return {StatusCode::kOverlap, "y overlaps x without being equal to it"};
   }
-  if (MayOverlap(output, AsImage(options.mask))) {
-    return {StatusCode::kOverlap, "y overlaps options.mask"};
+  if (MayOverlap(y, options.mask)) return {StatusCode::kOverlap, "y overlaps options.mask"};
+  return {};
+}
+
+}  // namespace
+
+Status Softmax(MatView<const float> x, const SoftmaxOptions& options, const Epilogue& epilogue,
+               MatView<float> y, Parallel parallel) {
+  const int target = arch::ActiveIndex();
+  if (target < 0) return arch::UnsupportedTarget();
+  if (!LooksFine(x, options, y, parallel)) {
+    if (Status status = Check(x, options, y, parallel); !status.ok()) return status;
   }
+  const ImageView<const float> output = AsImage(y);
   Chain chain;
   if (Status status = CompileChain(epilogue, nullptr, output, true, target, chain); !status.ok()) {
     return status;
   }
-  if (OperandMeets(chain, output)) {
+  if (!chain.empty() && OperandMeets(chain, output)) {
     return {StatusCode::kOverlap, "epilogue: an operand overlaps y, which holds sums on the way"};
   }
   if (y.rows == 0 || y.cols == 0) return {};

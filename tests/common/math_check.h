@@ -11,12 +11,10 @@
 
 namespace lanefuse::test {
 
-// The bounds hold where the error is below either of them, so each covers what the other cannot:
-// `ulp` for inputs >= ulp_from; `per_x` times |x| for the others.
 struct MathBound {
-  double ulp = 0.0;
-  double per_x = 0.0;
-  double absolute = 0.0;  // Also for every input; 0 means that the ULP bound says enough.
+  double ulp = 0.0;       // In ULPs of the exact result, for inputs >= MathFunction::ulp_from.
+  double per_x = 0.0;     // Error / |x|, for the inputs below.
+  double absolute = 0.0;  // For every input; 0: the ULP bound says enough.
 };
 
 struct MathFunction {
@@ -68,8 +66,8 @@ double UlpError(float got, double exact);
 // Whether the errors, and the bits where the target promises them, are within bounds.
 bool WithinBounds(const MathFunction& function, const MathKernel& kernel, const MathErrors& errors);
 
-// Computes function(x) on each kernel and adds what it sees to errors[kernel]. Emulated kernels look
-// at every baseline_stride-th input only. The reference is computed once per input.
+// Computes function(x) on each kernel and adds what it sees to errors[kernel]. Emulated kernels
+// look at every baseline_stride-th input only. The reference is computed once per input.
 void CheckMathBlock(size_t function, std::span<const float> x, std::span<const MathKernel> kernels,
                     size_t baseline_stride, uint64_t block, std::span<MathErrors> errors);
 

@@ -22,8 +22,8 @@ std::vector<ConvCase> Cases() {
        .width = 15,
        .layout = 1},
       // Dense 3 x 3, padded, several images with gaps.
-      {.shape = {.outputs = 50, .channels = 5, .kernel_h = 3, .kernel_w = 3,
-                 .padding = {1, 1, 1, 1}},
+      {.shape =
+           {.outputs = 50, .channels = 5, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
        .images = 2,
        .height = 3,
        .width = 8,
@@ -35,19 +35,32 @@ std::vector<ConvCase> Cases() {
        .width = 19,
        .layout = 4},
       // Depthwise, with and without a multiplier.
-      {.shape = {.outputs = 35, .channels = 35, .kernel_h = 3, .kernel_w = 3, .groups = 35,
+      {.shape = {.outputs = 35,
+                 .channels = 35,
+                 .kernel_h = 3,
+                 .kernel_w = 3,
+                 .groups = 35,
                  .padding = {1, 1, 1, 1}},
        .height = 4,
        .width = 7,
        .has_bias = true,
        .layout = 5},
-      {.shape = {.outputs = 38, .channels = 19, .kernel_h = 3, .kernel_w = 3, .stride_w = 2,
-                 .groups = 19, .padding = {1, 1, 1, 1}},
+      {.shape = {.outputs = 38,
+                 .channels = 19,
+                 .kernel_h = 3,
+                 .kernel_w = 3,
+                 .stride_w = 2,
+                 .groups = 19,
+                 .padding = {1, 1, 1, 1}},
        .height = 3,
        .width = 9,
        .layout = 6},
       // Groups whose outputs end in the middle of a panel.
-      {.shape = {.outputs = 22, .channels = 6, .kernel_h = 2, .kernel_w = 2, .groups = 2,
+      {.shape = {.outputs = 22,
+                 .channels = 6,
+                 .kernel_h = 2,
+                 .kernel_w = 2,
+                 .groups = 2,
                  .padding = {0, 1, 0, 1}},
        .height = 4,
        .width = 8,
@@ -60,8 +73,8 @@ std::vector<ConvCase> Cases() {
 std::vector<ConvCase> DeepCases() {
   return {
       {.shape = {.outputs = 33, .channels = 1100}, .height = 2, .width = 7, .has_bias = true},
-      {.shape = {.outputs = 18, .channels = 520, .kernel_h = 3, .kernel_w = 3,
-                 .padding = {1, 1, 1, 1}},
+      {.shape =
+           {.outputs = 18, .channels = 520, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
        .height = 2,
        .width = 4,
        .has_bias = true,
@@ -125,7 +138,8 @@ TEST(Conv2dEpilogue, PackedBiasEqualsABiasStep) {
         const std::vector<float> as_step = Fused(rig, data, chain);
         rig.bias.assign(data.bias().begin(), data.bias().end());
         rig.Pack({});
-        const Chain rest{chain.name + " (bias packed)", {chain.steps.begin() + 1, chain.steps.end()}};
+        const Chain rest{chain.name + " (bias packed)",
+                         {chain.steps.begin() + 1, chain.steps.end()}};
         EXPECT_SAME_BITS(Fused(rig, data, rest), as_step) << rest.name;
       }
     });
@@ -141,8 +155,9 @@ TEST(Conv2dEpilogue, OperandsHaveTheirOwnStrides) {
                      {StepKind::kAdd},
                      {StepKind::kAct, ActivationKind::kSilu},
                      {StepKind::kMul}}};
-  const Chain resnet{"Bias,Add,Act:Relu",
-                     {{StepKind::kBias}, {StepKind::kAdd}, {StepKind::kAct, ActivationKind::kRelu}}};
+  const Chain resnet{
+      "Bias,Add,Act:Relu",
+      {{StepKind::kBias}, {StepKind::kAdd}, {StepKind::kAct, ActivationKind::kRelu}}};
   for (const ConvCase& c : Cases()) {
     SCOPED_TRACE(c.Name());
     const ConvRig rig(c, random);
@@ -159,11 +174,8 @@ TEST(Conv2dEpilogue, OperandsHaveTheirOwnStrides) {
       const GuardedImage residual = operand(layout, data.residual());
       const GuardedImage gate = operand(layout + 2, data.gate());
       ForEachTarget([&](std::string_view) {
-        const Epilogue gated = Epilogue()
-                                   .Bias(data.bias())
-                                   .Add(residual.cview())
-                                   .Act(Silu())
-                                   .Mul(gate.cview());
+        const Epilogue gated =
+            Epilogue().Bias(data.bias()).Add(residual.cview()).Act(Silu()).Mul(gate.cview());
         EXPECT_SAME_BITS(rig.Run(gated), Unfused(rig, data, chain));
         const Epilogue in_registers =
             Epilogue().Bias(data.bias()).Add(residual.cview()).Act(Relu());
@@ -180,8 +192,11 @@ TEST(Conv2dEpilogue, TheInputMayBeTheResidual) {
   for (const size_t groups : {1, 21}) {
     for (const size_t kernel : {1, 3}) {
       const size_t pad = kernel / 2;
-      const ConvRig rig({.shape = {.outputs = 21, .channels = 21, .kernel_h = kernel,
-                                   .kernel_w = kernel, .groups = groups,
+      const ConvRig rig({.shape = {.outputs = 21,
+                                   .channels = 21,
+                                   .kernel_h = kernel,
+                                   .kernel_w = kernel,
+                                   .groups = groups,
                                    .padding = {pad, pad, pad, pad}},
                          .images = 2,
                          .height = 4,

@@ -14,7 +14,9 @@ namespace {
 // The four vectors of a batchnorm; gamma and beta are optional.
 struct Norm {
   Norm(size_t channels, Random& random, bool affine = true)
-      : gamma(affine ? channels : 0), beta(affine ? channels : 0), mean(channels),
+      : gamma(affine ? channels : 0),
+        beta(affine ? channels : 0),
+        mean(channels),
         variance(channels) {
     random.FillUniform(gamma, -2.0f, 2.0f);
     random.FillUniform(beta, -1.0f, 1.0f);
@@ -30,7 +32,8 @@ struct Norm {
 std::vector<ConvCase> Cases() {
   return {
       {.shape = {.outputs = 37, .channels = 9}, .height = 3, .width = 5, .has_bias = true},
-      {.shape = {.outputs = 20, .channels = 5, .kernel_h = 3, .kernel_w = 3}, .height = 5,
+      {.shape = {.outputs = 20, .channels = 5, .kernel_h = 3, .kernel_w = 3},
+       .height = 5,
        .width = 9},
       {.shape = {.outputs = 35, .channels = 35, .kernel_h = 3, .kernel_w = 3, .groups = 35},
        .height = 5,
@@ -141,8 +144,8 @@ TEST(Conv2dFold, AnAffineStepDoesTheSameUnfolded) {
                     expected.push_back(e);
                   });
     ForEachTarget([&](std::string_view target) {
-      EXPECT_TRUE(AllWithin(rig.Run(Epilogue().Affine(scale, shift)), expected,
-                            BoundFactor(target)));
+      EXPECT_TRUE(
+          AllWithin(rig.Run(Epilogue().Affine(scale, shift)), expected, BoundFactor(target)));
     });
   }
 }
@@ -175,8 +178,8 @@ TEST(Conv2dFold, RefusesABatchNormBeforePadding) {
     const Norm norm(c.shape.channels, random);
     const BatchNorm view = norm.view();
     ExpectCode(StatusCode::kOk, TryPack(c, {.before = &view}));
-    for (const Padding& padding : {Padding{1, 0, 0, 0}, Padding{0, 1, 0, 0}, Padding{0, 0, 1, 0},
-                                   Padding{0, 0, 0, 1}}) {
+    for (const Padding& padding :
+         {Padding{1, 0, 0, 0}, Padding{0, 1, 0, 0}, Padding{0, 0, 1, 0}, Padding{0, 0, 0, 1}}) {
       c.shape.padding = padding;
       ExpectCode(StatusCode::kUnsupported, TryPack(c, {.before = &view}));
     }

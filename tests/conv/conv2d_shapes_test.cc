@@ -12,7 +12,10 @@ namespace {
 constexpr size_t kChannels[] = {1, 3, 4, 7, 8, 15, 16, 17, 33, 64, 70, 1100};
 
 Conv2dShape Square(size_t kernel, size_t channels, size_t outputs, size_t groups = 1) {
-  Conv2dShape s{.outputs = outputs, .channels = channels, .kernel_h = kernel, .kernel_w = kernel,
+  Conv2dShape s{.outputs = outputs,
+                .channels = channels,
+                .kernel_h = kernel,
+                .kernel_w = kernel,
                 .groups = groups};
   s.padding = {.top = kernel / 2, .bottom = kernel / 2, .left = kernel / 2, .right = kernel / 2};
   return s;
@@ -202,20 +205,21 @@ TEST(Conv2dShapes, DsCnn) {
   EXPECT_EQ(OutputWidth(first, 10), 5u);
   for (const Data data : kAllData) {
     CheckConv({.shape = first, .height = 49, .width = 10, .has_bias = true, .data = data}, random);
-    CheckConv({.shape = Square(3, 64, 64, 64), .height = 25, .width = 5, .has_bias = true,
-               .data = data},
-              random);
-    CheckConv({.shape = Square(1, 64, 64), .height = 25, .width = 5, .has_bias = true,
-               .data = data},
-              random);
+    CheckConv(
+        {.shape = Square(3, 64, 64, 64), .height = 25, .width = 5, .has_bias = true, .data = data},
+        random);
+    CheckConv(
+        {.shape = Square(1, 64, 64), .height = 25, .width = 5, .has_bias = true, .data = data},
+        random);
   }
 }
 
 // MobileNet's stem and blocks, ResNet's, and a sequence model's, each on fewer pixels.
 TEST(Conv2dShapes, LayersOfRealNetworks) {
   Random random(__LINE__);
-  const Conv2dShape stem = Same({.outputs = 32, .channels = 3, .kernel_h = 3, .kernel_w = 3,
-                                 .stride_h = 2, .stride_w = 2}, 18, 18);
+  const Conv2dShape stem = Same(
+      {.outputs = 32, .channels = 3, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2},
+      18, 18);
   CheckConv({.shape = stem, .height = 18, .width = 18, .has_bias = true}, random);
   Conv2dShape resnet = Square(7, 3, 64);
   resnet.stride_h = resnet.stride_w = 2;
@@ -225,8 +229,8 @@ TEST(Conv2dShapes, LayersOfRealNetworks) {
   Conv2dShape down = Square(1, 64, 128);
   down.stride_h = down.stride_w = 2;
   CheckConv({.shape = down, .height = 7, .width = 7}, random);
-  const Conv2dShape sequence{.outputs = 40, .channels = 40, .kernel_w = 9, .dilation_w = 4,
-                             .padding = {.left = 32}};
+  const Conv2dShape sequence{
+      .outputs = 40, .channels = 40, .kernel_w = 9, .dilation_w = 4, .padding = {.left = 32}};
   CheckConv({.shape = sequence, .height = 1, .width = 50, .has_bias = true}, random);
 }
 

@@ -33,9 +33,9 @@ void SetChannels(size_t i, Conv2dShape& s) {
   struct Channels {
     size_t channels, outputs, groups;
   };
-  constexpr Channels kChannels[] = {{1, 64, 1}, {3, 16, 1},  {8, 17, 1},   {16, 33, 1}, {17, 3, 1},
-                                    {4, 4, 4},  {33, 33, 33}, {7, 14, 7},  {6, 10, 2},  {5, 15, 5},
-                                    {12, 20, 4}, {70, 1, 1},  {64, 64, 64}, {15, 80, 1}};
+  constexpr Channels kChannels[] = {
+      {1, 64, 1}, {3, 16, 1}, {8, 17, 1}, {16, 33, 1}, {17, 3, 1}, {4, 4, 4},    {33, 33, 33},
+      {7, 14, 7}, {6, 10, 2}, {5, 15, 5}, {12, 20, 4}, {70, 1, 1}, {64, 64, 64}, {15, 80, 1}};
   const Channels& c = kChannels[i % std::size(kChannels)];
   s.channels = c.channels;
   s.outputs = c.outputs;
@@ -49,7 +49,9 @@ Padding PaddingNumber(size_t i, size_t reach_h, size_t reach_w) {
     case 0:
       return {};
     case 1:
-      return {.top = reach_h / 2, .bottom = (reach_h - 1) / 2, .left = (reach_w - 1) / 2,
+      return {.top = reach_h / 2,
+              .bottom = (reach_h - 1) / 2,
+              .left = (reach_w - 1) / 2,
               .right = reach_w / 2};
     case 2:
       return {.top = 1, .bottom = 0, .left = 2, .right = 3};
@@ -186,16 +188,26 @@ TEST(Conv2d, SpecialValuesAnywhere) {
 TEST(Conv2d, OneSpecialValueAtEachPlaceOfTheInput) {
   Random random(__LINE__);
   const ConvCase cases[] = {
-      {.shape = {.outputs = 18, .channels = 3, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
+      {.shape =
+           {.outputs = 18, .channels = 3, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
        .height = 3,
        .width = 8},
       {.shape = {.outputs = 18, .channels = 9}, .height = 2, .width = 7},
-      {.shape = {.outputs = 19, .channels = 19, .kernel_h = 3, .kernel_w = 3, .groups = 19,
+      {.shape = {.outputs = 19,
+                 .channels = 19,
+                 .kernel_h = 3,
+                 .kernel_w = 3,
+                 .groups = 19,
                  .padding = {1, 1, 1, 1}},
        .height = 3,
        .width = 8},
-      {.shape = {.outputs = 6, .channels = 6, .kernel_h = 2, .kernel_w = 2, .stride_w = 2,
-                 .groups = 2, .padding = {0, 1, 1, 0}},
+      {.shape = {.outputs = 6,
+                 .channels = 6,
+                 .kernel_h = 2,
+                 .kernel_w = 2,
+                 .stride_w = 2,
+                 .groups = 2,
+                 .padding = {0, 1, 1, 0}},
        .height = 3,
        .width = 5},
   };
@@ -209,8 +221,7 @@ TEST(Conv2d, OneSpecialValueAtEachPlaceOfTheInput) {
         changed[i] = special;
         rig.x.Writable();
         rig.x.Fill(changed);
-        const std::vector<float> model =
-            ConvModel(rig.x.cview(), c.shape, rig.weights, rig.bias);
+        const std::vector<float> model = ConvModel(rig.x.cview(), c.shape, rig.weights, rig.bias);
         ForEachSameBitsTarget([&](std::string_view) { EXPECT_SAME_BITS(rig.Run(), model); });
         ASSERT_FALSE(HasFailure()) << "special " << special << " at " << i;
       }
@@ -237,8 +248,7 @@ TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
         SCOPED_TRACE("term " + std::to_string(k));
         const float kept = std::exchange(rig.weights[7 * terms + k], special);
         rig.Pack({});
-        const std::vector<float> model =
-            ConvModel(rig.x.cview(), c.shape, rig.weights, {});
+        const std::vector<float> model = ConvModel(rig.x.cview(), c.shape, rig.weights, {});
         ForEachSameBitsTarget([&](std::string_view) { EXPECT_SAME_BITS(rig.Run(), model); });
         rig.weights[7 * terms + k] = kept;
         ASSERT_FALSE(HasFailure());
@@ -258,8 +268,7 @@ TEST(Conv2d, SubnormalsAreKept) {
     for (float& v : rig.x.span()) v *= 0x1p-100f;
     for (float& v : rig.weights) v *= 0x1p-45f;
     rig.Pack({});
-    const std::vector<float> model =
-        ConvModel(rig.x.cview(), shape, rig.weights, rig.bias);
+    const std::vector<float> model = ConvModel(rig.x.cview(), shape, rig.weights, rig.bias);
     size_t subnormal = 0;
     for (const float v : model) subnormal += v != 0.0f && std::abs(v) < 0x1p-126f;
     ASSERT_GT(subnormal, model.size() / 2) << "the data miss their aim";

@@ -51,7 +51,7 @@ struct ConvCase {
   size_t images = 1, height = 1, width = 1;
   bool has_bias = false;
   Data data = Data::kUniform;
-  size_t layout = 0;  // x is laid out as LayoutNumber(layout), y as LayoutNumber(layout + 1)
+  size_t layout = 0;    // x is laid out as LayoutNumber(layout), y as LayoutNumber(layout + 1)
   size_t specials = 0;  // how many special values overwrite the input, and as many the weights
 
   std::string Name() const {
@@ -130,11 +130,11 @@ struct ConvAnswers {
   explicit ConvAnswers(const ConvRig& rig)
       : model(ConvModel(rig.x.cview(), rig.spec.shape, rig.weights, rig.bias)) {
     if (rig.spec.specials != 0) return;  // Infinities have no bound: the model alone judges.
-    ForEachOutput(rig.spec.images, rig.OutHeight(), rig.OutWidth(),
-                             rig.spec.shape.outputs, [&](const OutputIndex& at) {
-                               expected.push_back(ConvExpected(
-                                   rig.x.cview(), rig.spec.shape, rig.weights, rig.bias, at));
-                             });
+    ForEachOutput(rig.spec.images, rig.OutHeight(), rig.OutWidth(), rig.spec.shape.outputs,
+                  [&](const OutputIndex& at) {
+                    expected.push_back(
+                        ConvExpected(rig.x.cview(), rig.spec.shape, rig.weights, rig.bias, at));
+                  });
   }
   std::vector<float> model;
   std::vector<Expected> expected;

@@ -29,7 +29,8 @@ std::vector<size_t> Lengths() {
 }
 
 float RunDot(std::span<const float> a, std::span<const float> b) {
-  Guarded<float> out(1);
+  static const Guarded<float> out(1);
+  out[0] = -7.0f;
   const Status status = Dot(a, b, Identity(), out[0]);
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_TRUE(out.CheckCanaries());
@@ -130,6 +131,7 @@ TEST(Dot, SpecialValuesInEveryPosition) {
         const float model = DotModel(a.cspan(), b.cspan());
         ForEachTarget([&](std::string_view target) {
           if (IsSlow(target) && position % 7 != 0) return;
+          if (n > 66 && position % 3 != 0 && position < n - 5) return;
           const float out = RunDot(a.cspan(), b.cspan());
           if (TargetHasSameBits(target)) {
             EXPECT_SAME_BITS(out, model) << "n = " << n << ", " << special << " at " << position;
@@ -183,7 +185,7 @@ TEST(Dot, SubnormalsAreNotFlushed) {
   Random random(__LINE__);
   for (const size_t n : {1, 20, 64, 150}) {
     std::vector<float> a(n), b(n);
-    for (float& f : a) f = random.Uniform() * 0x1p-130f;
+    for (float& f : a) f = random.Uniform() * 0x1p-136f;
     for (float& f : b) f = random.Uniform() * 4.0f;
     const float model = DotModel(a, b);
     ASSERT_NE(model, 0.0f);
@@ -203,7 +205,8 @@ TEST(Dot, EveryActivationFusedEqualsUnfusedAndItsFormula) {
       for (const NamedActivation& named : AllActivations()) {
         const Activation act = data.Act(named.kind);
         const Chain chain{named.name, {{.kind = StepKind::kAct, .act = named.kind}}};
-        ForEachTarget([&](std::string_view) {
+        Agreement agreement;
+        ForEachTarget([&](std::string_view target) {
           SCOPED_TRACE(named.name);
           const float sum = RunDot(a, b);
           float fused = -1.0f, chained = -1.0f, unfused = sum;
@@ -212,6 +215,7 @@ TEST(Dot, EveryActivationFusedEqualsUnfusedAndItsFormula) {
           data.Unfused(chain, {&unfused, 1});
           EXPECT_SAME_BITS(fused, unfused);
           EXPECT_SAME_BITS(chained, unfused);
+          if (TargetHasSameBits(target)) agreement.Expect(named.name, {fused});
           const float slope = data.slope()[0];
           EXPECT_TRUE(IsWithin(fused, ActivationExpected(named.kind, sum, act.alpha, slope)))
               << "f(" << sum << ") = " << fused;
@@ -231,7 +235,8 @@ TEST(Dot, EveryChainFusedEqualsUnfused) {
     random.FillUniform(a);
     random.FillUniform(b);
     const ChainData data(1, 1, n);
-    ForEachTarget([&](std::string_view) {
+    Agreement agreement;
+    ForEachTarget([&](std::string_view target) {
       const float sum = RunDot(a, b);
       for (const Chain& chain : AllChains()) {
         float fused = data.initial()[0], unfused = sum;
@@ -240,6 +245,7 @@ TEST(Dot, EveryChainFusedEqualsUnfused) {
         ASSERT_TRUE(status.ok()) << chain.name << ": " << status.message();
         data.Unfused(chain, {&unfused, 1});
         EXPECT_SAME_BITS(fused, unfused) << chain.name;
+        if (TargetHasSameBits(target)) agreement.Expect(chain.name, {fused});
       }
     });
   }

@@ -1,8 +1,7 @@
 // Apply with chains: one call equals its steps one by one, wherever the data lie and whoever runs
-// the parts; the targets agree; wrong calls are refused.
+// the parts; the targets agree. Wrong calls: tests/wrong_input_test.cc.
 #include <gtest/gtest.h>
 
-#include <limits>
 #include <vector>
 
 #include "lanefuse/elementwise.h"
@@ -13,7 +12,6 @@
 #include "tests/support/guarded.h"
 #include "tests/support/parallel.h"
 #include "tests/support/random.h"
-#include "tests/support/refused.h"
 #include "tests/support/targets.h"
 
 namespace lanefuse::test {
@@ -179,10 +177,11 @@ TEST(ApplyChain, ThreadsChangeNothing) {
     const GuardedMat y(s.rows, s.cols, s.cols + s.gap, Guard::kAtBegin);
     x.Fill(values);
     x.ReadOnly();
-    const Chain chain{"", {{StepKind::kAffine},
-                           {StepKind::kAct, ActivationKind::kPRelu},
-                           {.kind = StepKind::kAdd, .self = true},
-                           {StepKind::kMul}}};
+    const Chain chain{"",
+                      {{StepKind::kAffine},
+                       {StepKind::kAct, ActivationKind::kPRelu},
+                       {.kind = StepKind::kAdd, .self = true},
+                       {StepKind::kMul}}};
     ForEachTarget([&](std::string_view) {
       const std::vector<float> alone = Fused(data, chain, x, y);
       EXPECT_SAME_BITS(alone, Unfused(data, chain, values));
@@ -235,54 +234,6 @@ TEST(ApplyChain, AllocatesNothing) {
         EXPECT_TRUE(status.ok()) << status.message();
       }
     }
-  });
-}
-
-TEST(ApplyChain, WrongCallsAreRefused) {
-  using enum StatusCode;
-  constexpr size_t kRows = 3, kCols = 9;
-  const GuardedMat x(kRows, kCols, kCols + 2), y(kRows, kCols, kCols + 2);
-  const ChainData data(kRows, kCols, __LINE__);
-  x.Fill(data.gate());
-  y.Fill(data.initial());
-  const std::vector<float> longer(kCols + 1);
-  const RefusedCall refused(y);
-  const auto with_x = [&](MatView<const float> v) { return Apply(v, Epilogue(), y.view()); };
-  const auto with_y = [&](MatView<float> v) { return Apply(x.cview(), Epilogue(), v); };
-  const auto with = [&](const Epilogue& e) { return Apply(x.cview(), e, y.view()); };
-  ForEachTarget([&](std::string_view) {
-    refused.Expect(kInvalidArgument, "x.data", with_x({nullptr, kRows, kCols}));
-    refused.Expect(kInvalidArgument, "y.data", with_y({nullptr, kRows, kCols}));
-    refused.Expect(kInvalidArgument, "x.stride", with_x({x.data(), kRows, kCols, kCols - 1}));
-    refused.Expect(kInvalidArgument, "y.stride", with_y({y.data(), kRows, kCols, kCols - 1}));
-    refused.Expect(kInvalidArgument, "x", with_x({x.data(), kRows, kCols, SIZE_MAX / 2}));
-    refused.Expect(kShapeMismatch, "y.rows", with_y({y.data(), kRows - 1, kCols, kCols + 2}));
-    refused.Expect(kShapeMismatch, "y.cols", with_y({y.data(), kRows, kCols - 1, kCols + 2}));
-    // The output over the input, a row or an element away from it.
-    refused.Expect(kOverlap, "y", with_x({y.data() + 1, kRows, kCols, kCols + 2}));
-    refused.Expect(kOverlap, "y", with_x({y.data(), kRows, kCols, kCols}));
-
-    refused.Expect(kShapeMismatch, "Bias", with(Epilogue().Bias(longer)));
-    refused.Expect(kShapeMismatch, "Affine", with(Epilogue().Affine(longer, data.shift())));
-    refused.Expect(kShapeMismatch, "Affine", with(Epilogue().Affine(data.scale(), longer)));
-    refused.Expect(kShapeMismatch, "ScaleChannels", with(Epilogue().ScaleChannels(longer)));
-    refused.Expect(kShapeMismatch, "slope", with(Epilogue().Act(PRelu(longer))));
-    refused.Expect(kShapeMismatch, "Add", with(Epilogue().Add(MatView<const float>(longer))));
-    refused.Expect(kShapeMismatch, "Mul", with(Epilogue().Mul(MatView<const float>(longer))));
-    const MatView<const float> null(nullptr, kRows, kCols);
-    refused.Expect(kInvalidArgument, "Add", with(Epilogue().Add(null)));
-    const MatView<const float> shifted(y.data() + 1, kRows, kCols, kCols + 2);
-    const MatView<const float> denser(y.data(), kRows, kCols, kCols + 1);
-    refused.Expect(kOverlap, "Add", with(Epilogue().Add(shifted)));
-    refused.Expect(kOverlap, "Mul", with(Epilogue().Mul(denser)));
-    refused.Expect(kOverlap, "Bias", with(Epilogue().Bias(y.row(1))));
-    refused.Expect(kInvalidArgument, "Clamp", with(Epilogue().Clamp(1.0f, -1.0f)));
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    refused.Expect(kInvalidArgument, "Clamp", with(Epilogue().Clamp(nan, 1.0f)));
-    refused.Expect(kInvalidArgument, "Clamp", with(Epilogue().Clamp(0.0f, nan)));
-    Epilogue nine;
-    for (int i = 0; i < 9; ++i) nine.Act(Relu());
-    refused.Expect(kInvalidArgument, "9", with(nine));
   });
 }
 

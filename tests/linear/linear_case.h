@@ -85,9 +85,9 @@ class LinearCase {
   }
 
   GuardedMat x, y;
-  std::vector<float> w;             // dense, outputs x inputs
-  std::vector<float> model;         // the sums in the stated order
-  std::vector<Expected> expected;   // the sums in double
+  std::vector<float> w;            // dense, outputs x inputs
+  std::vector<float> model;        // the sums in the stated order
+  std::vector<Expected> expected;  // the sums in double
 
  private:
   LinearShape shape_;

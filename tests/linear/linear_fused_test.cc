@@ -39,7 +39,7 @@ std::vector<float> Unfused(const LinearCase& layer, const ChainData& data, const
   return values;
 }
 
-TEST(LinearFused, EveryChainEqualsItsSteps) {
+TEST(LinearFused, EveryChainEqualsItsStepsOnEveryTarget) {
   Random random(__LINE__);
   for (const auto& [rows, outputs, inputs] :
        {std::tuple<size_t, size_t, size_t>{1, 12, 40}, {1, 70, 9}, {7, 33, 20}, {15, 17, 33}}) {
@@ -47,11 +47,13 @@ TEST(LinearFused, EveryChainEqualsItsSteps) {
         {.rows = rows, .outputs = outputs, .inputs = inputs, .x_gap = 1, .y_gap = 3},
         Data::kUniform, random);
     const ChainData data(rows, outputs, outputs);
+    Agreement agreement;
     ForEachTarget([&](std::string_view target) {
       for (const Chain& chain : IsSlow(target) ? FewChains() : AllChains()) {
         const std::vector<float> unfused = Unfused(layer, data, chain);
         RunFused(layer, data, chain);
         EXPECT_SAME_BITS(layer.y.view(), unfused) << layer.name() << ": " << chain.name;
+        if (TargetHasSameBits(target)) agreement.Expect(chain.name, layer.y.Dense());
       }
     });
   }
@@ -122,7 +124,7 @@ TEST(LinearFused, StepsOfPlainArithmeticRoundOnce) {
   const auto y = layer.y.view();
   const MatView<const float> residual(data.residual().data(), 6, 50);
   const MatView<const float> gate(data.gate().data(), 6, 50);
-  ForEachTarget([&](std::string_view) {
+  ForEachTarget([&](std::string_view target) {
     const std::vector<float> sums = Unfused(layer, data, {"", {}});
     const auto check = [&](const Epilogue& epilogue, auto&& model) {
       std::vector<float> expected;
@@ -134,7 +136,8 @@ TEST(LinearFused, StepsOfPlainArithmeticRoundOnce) {
     check(Epilogue().Bias(data.bias()),
           [&](float s, size_t i) { return BiasModel(s, data.bias()[i % 50]); });
     check(Epilogue().Affine(data.scale(), data.shift()), [&](float s, size_t i) {
-      return AffineModel(s, data.scale()[i % 50], data.shift()[i % 50]);
+      const float scale = data.scale()[i % 50], shift = data.shift()[i % 50];
+      return TargetHasSameBits(target) ? AffineModel(s, scale, shift) : s * scale + shift;
     });
     check(Epilogue().Scale(0.3f), [](float s, size_t) { return ScaleModel(s, 0.3f); });
     check(Epilogue().ScaleChannels(data.scale()),
@@ -199,8 +202,7 @@ TEST(LinearFused, OperandsHaveTheirOwnStrides) {
     ASSERT_TRUE(Linear(layer.x.cview(), layer.weights(), chain, layer.y.view()).ok());
     EXPECT_SAME_BITS(layer.y.view(), expected);
     layer.y.Fill(r);
-    const Epilogue self =
-        Epilogue().Mul(gate.cview()).Add(residual.cview()).Add(layer.y.cview());
+    const Epilogue self = Epilogue().Mul(gate.cview()).Add(residual.cview()).Add(layer.y.cview());
     ASSERT_TRUE(Linear(layer.x.cview(), layer.weights(), self, layer.y.view()).ok());
     EXPECT_SAME_BITS(layer.y.view(), both);
     EXPECT_TRUE(layer.y.CheckCanaries());
@@ -210,9 +212,11 @@ TEST(LinearFused, OperandsHaveTheirOwnStrides) {
 // Shapes with at least 8 * 2^18 multiply-adds, split by rows and by outputs, evenly and not.
 TEST(LinearFused, ThreadsChangeNoBit) {
   Random random(__LINE__);
-  for (const auto& [rows, outputs, inputs] :
-       {std::tuple<size_t, size_t, size_t>{64, 128, 256}, {37, 300, 197}, {1, 2999, 733},
-        {700, 31, 100}, {3, 5, 10}}) {
+  for (const auto& [rows, outputs, inputs] : {std::tuple<size_t, size_t, size_t>{64, 128, 256},
+                                              {37, 300, 197},
+                                              {1, 2999, 733},
+                                              {700, 31, 100},
+                                              {3, 5, 10}}) {
     const LinearCase layer({.rows = rows, .outputs = outputs, .inputs = inputs, .y_gap = 1},
                            Data::kWide, random);
     const ChainData data(rows, outputs, __LINE__);
@@ -263,8 +267,8 @@ TEST(LinearFused, AllocatesNothing) {
       const ChainData data(layer->y.rows(), layer->y.cols(), __LINE__);
       for (const Chain& chain : FewChains()) {
         const Epilogue epilogue = data.Fused(chain, layer->y.cview());
-        for (const Parallel& parallel : {Parallel{.threads = 1}, Parallel{.threads = 2},
-                                         Parallel{}, pool.WithThreads(2)}) {
+        for (const Parallel& parallel :
+             {Parallel{.threads = 1}, Parallel{.threads = 2}, Parallel{}, pool.WithThreads(2)}) {
           Status status =  // OpenMP makes its threads now.
               Linear(layer->x.cview(), layer->weights(), epilogue, layer->y.view(), parallel);
           ASSERT_TRUE(status.ok()) << status.message();

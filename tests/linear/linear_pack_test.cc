@@ -154,8 +154,7 @@ TEST(PackedLinearBias, EqualsABiasStep) {
     ASSERT_TRUE(
         PackedLinear::Pack(layer.w.cview(), layer.bias.cspan(), nullptr, layer.bytes.span(), with)
             .ok());
-    ASSERT_TRUE(
-        PackedLinear::Pack(layer.w.cview(), {}, nullptr, plain.bytes.span(), without).ok());
+    ASSERT_TRUE(PackedLinear::Pack(layer.w.cview(), {}, nullptr, plain.bytes.span(), without).ok());
     for (const size_t rows : {1, 7, 20}) {
       std::vector<float> x(rows * inputs), residual(rows * outputs);
       random.FillWide(x);
@@ -253,8 +252,9 @@ TEST(PackedLinearBatchNorm, FoldedLayerIsTheUnfoldedOne) {
       for (size_t k = 0; k < x.size(); ++k) {
         magnitude += std::fabs(static_cast<double>(x[k]) * static_cast<double>(layer.w.row(n)[k]));
       }
-      const double shift = (static_cast<double>(layer.bias[n]) - static_cast<double>(layer.mean[n])) *
-                               scale + static_cast<double>(layer.beta[n]);
+      const double shift =
+          (static_cast<double>(layer.bias[n]) - static_cast<double>(layer.mean[n])) * scale +
+          static_cast<double>(layer.beta[n]);
       const double value = sum.value * scale + shift;
       // Besides the sum's error: one rounding for each weight, for the bias and for their sum.
       const double rounded = kUnitRoundoff * (magnitude * std::fabs(scale) + std::fabs(shift) +

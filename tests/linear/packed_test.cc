@@ -234,7 +234,7 @@ TYPED_TEST(PackedFile, AMillionRandomCorruptions) {
   const std::span<std::byte> bytes(memory, size);
   std::memcpy(memory, original.data(), size);
   size_t refused = 0, unchanged = 0, wrongly_accepted = 0, other_codes = 0;
-  for (size_t i = 0; i < kCorruptions; ++i) {
+  while (refused + wrongly_accepted < kCorruptions) {
     size_t length = size;
     const size_t changes = random.Between(1, 4);
     // Half of the changes hit the header, which is the smaller part.
@@ -281,27 +281,26 @@ TYPED_TEST(PackedFile, AMillionRandomCorruptions) {
   }
   EXPECT_EQ(wrongly_accepted, 0u);
   EXPECT_EQ(other_codes, 0u);
-  EXPECT_GT(refused, kCorruptions * 3 / 4);
-  EXPECT_EQ(refused + unchanged, kCorruptions);
+  EXPECT_EQ(refused, kCorruptions);
   std::printf("corruptions: %zu, refused: %zu, without effect: %zu, wrongly accepted: %zu\n",
-              kCorruptions, refused, unchanged, wrongly_accepted);
+              kCorruptions + unchanged, refused, unchanged, wrongly_accepted);
 }
 
 TEST(PackedFileConv2d, EveryShapeSurvivesTheFile) {
   Random random(__LINE__);
   for (int repeat = 0; repeat < 200; ++repeat) {
     const size_t groups = random.Between(1, 4);
-    const Conv2dShape shape{.outputs = groups * random.Between(1, 9),
-                            .channels = groups * random.Between(1, 5),
-                            .kernel_h = random.Between(1, 4),
-                            .kernel_w = random.Between(1, 4),
-                            .stride_h = random.Between(1, 3),
-                            .stride_w = random.Between(1, 3),
-                            .dilation_h = random.Between(1, 3),
-                            .dilation_w = random.Between(1, 3),
-                            .groups = groups,
-                            .padding = {random.Below(3), random.Below(3), random.Below(3),
-                                        random.Below(3)}};
+    const Conv2dShape shape{
+        .outputs = groups * random.Between(1, 9),
+        .channels = groups * random.Between(1, 5),
+        .kernel_h = random.Between(1, 4),
+        .kernel_w = random.Between(1, 4),
+        .stride_h = random.Between(1, 3),
+        .stride_w = random.Between(1, 3),
+        .dilation_h = random.Between(1, 3),
+        .dilation_w = random.Between(1, 3),
+        .groups = groups,
+        .padding = {random.Below(3), random.Below(3), random.Below(3), random.Below(3)}};
     std::vector<float> w(shape.outputs * shape.kernel_h * shape.kernel_w * shape.channels / groups);
     random.FillUniform(w);
     const Guarded<std::byte> bytes(PackedConv2d::Bytes(shape));

@@ -23,15 +23,15 @@ inline bool IsWithin(float actual, const Expected& expected, double factor = 1.0
   if (std::isnan(expected.value)) return std::isnan(actual);
   const double value = static_cast<double>(actual);
   if (std::isinf(expected.value) || std::isinf(actual)) {
-    return value == expected.value || value == static_cast<double>(static_cast<float>(expected.value));
+    return value == expected.value ||
+           value == static_cast<double>(static_cast<float>(expected.value));
   }
   return std::fabs(value - expected.value) <= factor * expected.bound;
 }
 
 // `factor` widens all bounds (targets that round a product-sum twice: BoundFactor()).
 inline testing::AssertionResult AllWithin(std::span<const float> actual,
-                                          std::span<const Expected> expected,
-                                          double factor = 1.0) {
+                                          std::span<const Expected> expected, double factor = 1.0) {
   if (actual.size() != expected.size()) {
     return testing::AssertionFailure() << actual.size() << " values, expected " << expected.size();
   }

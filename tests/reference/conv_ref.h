@@ -89,7 +89,8 @@ void ForEachOutput(size_t images, size_t height, size_t width, size_t channels, 
   }
 }
 
-// The stated order, bit for bit: from 0, one std::fma a term, then the bias (if any) as its own sum.
+// The stated order, bit for bit: from 0, one std::fma a term, then the bias (if any) as its own
+// sum.
 inline std::vector<float> ConvModel(const ImageView<const float>& x, const Conv2dShape& s,
                                     std::span<const float> weights, std::span<const float> bias) {
   std::vector<float> y;
@@ -114,7 +115,8 @@ inline Expected ConvExpected(const ImageView<const float>& x, const Conv2dShape&
     magnitude += std::abs(product);
   });
   const double terms = static_cast<double>(TermsPerOutput(s));
-  Expected e{sum, (terms + 2) * (kUnitRoundoff * magnitude + kTinyUnit) / (1 - terms * kUnitRoundoff)};
+  Expected e{sum,
+             (terms + 2) * (kUnitRoundoff * magnitude + kTinyUnit) / (1 - terms * kUnitRoundoff)};
   if (!bias.empty()) {
     e.value += bias[at.channel];
     e.bound += kUnitRoundoff * (std::abs(e.value) + e.bound) + kTinyUnit;

@@ -31,10 +31,12 @@ inline Expected DotExpected(std::span<const float> a, std::span<const float> b) 
 }
 
 // Element k belongs to virtual lane k mod 64; a lane adds its products by fused multiply-add, k
-// ascending; the lanes meet at distance 32, 16, 8, 4, 2, 1.
+// ascending; the last block of 64 is filled up with zeros (which turns a -0 that underflowed into
+// +0); the lanes meet at distance 32, 16, 8, 4, 2, 1.
 inline float DotModel(std::span<const float> a, std::span<const float> b) {
   float lanes[64] = {};
   for (size_t k = 0; k < a.size(); ++k) lanes[k % 64] = std::fma(a[k], b[k], lanes[k % 64]);
+  for (size_t k = a.size(); k % 64 != 0; ++k) lanes[k % 64] = std::fma(0.0f, 0.0f, lanes[k % 64]);
   for (size_t distance = 32; distance != 0; distance /= 2) {
     for (size_t i = 0; i < distance; ++i) lanes[i] += lanes[i + distance];
   }

@@ -1,6 +1,6 @@
-// What the activations must give on their own: bounds that are relative to the exact result wherever
-// it is small, and the limits. They are tighter than those of epilogue_ref.h, which only has to
-// judge sums behind a kernel. Written from the formulas in lanefuse/activation.h.
+// What the activations must give on their own: bounds that are relative to the exact result
+// wherever it is small, and the limits. They are tighter than those of epilogue_ref.h, which only
+// has to judge sums behind a kernel. Written from the formulas in lanefuse/activation.h.
 #ifndef LANEFUSE_TESTS_REFERENCE_ELEMENTWISE_REF_H_
 #define LANEFUSE_TESTS_REFERENCE_ELEMENTWISE_REF_H_
 
@@ -29,26 +29,31 @@ inline double SigmoidInDouble(double x) {
 
 // act(x) for finite x, exact in double (to about 1e-15) with the bound that `kind` must keep. In
 // units u = 2^-24 of the exact result's magnitude, where 2 ULP are at most 4 u:
+//   (and below the smallest normal float, where a ULP is 2^-149, two of those)
 //   Exp, Sigmoid, Tanh   2 ULP: activation.h says so.
 //   Silu         6 u   a sigmoid of 2 ULP, a product, and as much slack as one more rounding.
-//   Elu         10 u   exp(x) - 1 of 4 ULP, as it is had from a tanh or an exp without cancellation;
+//   Elu         10 u   exp(x) - 1 of 4 ULP, as it is had from a tanh or an exp without
+//   cancellation;
 //                      then times alpha.
 //   GeluErf      8 u   a normal distribution of 2 ULP and a product, doubled; below the smallest
-//                      normal float the tail may be cut off.
+//                      normal float the tail may be cut off. Where a product-sum rounds twice, so
+//                      does x^2 / 2 in the exponent of the tail, and costs x^2 / 2 u more.
 //   GeluTanh     (8 + 6 |z|) u, z = 2 sqrt(2/pi) (x + 0.044715 x^3) for x < 0: the argument of the
 //                      sigmoid itself is rounded (three operations and two constants), and its tail
 //                      exp(z) multiplies that error by |z|.
 //   Mish        16 u   x w / (w + 2) with w = e (e + 2): an exp of 2 ULP enters twice, and six
 //                      operations round.
-//   HardSigmoid        1/6 is no float: an error of u |x| / 6, and two roundings of at most 1. It is
+//   HardSigmoid        1/6 is no float: an error of u |x| / 6, and two roundings of at most 1. It
+//   is
 //                      flat beyond +-3, so larger |x| do not count.
 //   HardSwish          |x| times that, and a product.
 // The others are exact and have a model in epilogue_ref.h.
-inline Expected TightExpected(ActivationKind kind, float x_float, float alpha) {
+inline Expected TightExpected(ActivationKind kind, float x_float, float alpha,
+                              bool rounds_twice = false) {
   const double x = x_float;
   const double u = kUnitRoundoff;
   const auto relative = [&](double value, double units) {
-    return Expected{value, units * u * std::fabs(value) + 0x1p-149};
+    return Expected{value, units * u * std::fabs(value) + 0x1p-148};
   };
   switch (kind) {
     case ActivationKind::kExp:
@@ -62,7 +67,8 @@ inline Expected TightExpected(ActivationKind kind, float x_float, float alpha) {
     case ActivationKind::kElu:
       return x < 0.0 ? relative(double{alpha} * std::expm1(x), 10.0) : Expected{x, 0.0};
     case ActivationKind::kGeluErf: {
-      Expected e = relative(x * 0.5 * std::erfc(-x / std::sqrt(2.0)), 8.0);
+      const double units = 8.0 + (rounds_twice && x < 0.0 ? 0.5 * x * x : 0.0);
+      Expected e = relative(x * 0.5 * std::erfc(-x / std::sqrt(2.0)), units);
       if (std::fabs(e.value) < 0x1p-126) e.bound = 0x1p-126;
       return e;
     }

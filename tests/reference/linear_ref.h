@@ -18,8 +18,7 @@ namespace lanefuse::test {
 inline bool UsesFourChains(size_t outputs, size_t inputs) { return outputs <= 32 && inputs >= 32; }
 
 // sum_k x[k] * w[k] of a layer with `outputs` outputs.
-inline Expected LinearExpected(std::span<const float> x, std::span<const float> w,
-                               size_t outputs) {
+inline Expected LinearExpected(std::span<const float> x, std::span<const float> w, size_t outputs) {
   double sum = 0.0, magnitude = 0.0;
   for (size_t k = 0; k < x.size(); ++k) {
     const double product = static_cast<double>(x[k]) * static_cast<double>(w[k]);  // Exact.

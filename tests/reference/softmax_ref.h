@@ -52,11 +52,10 @@ inline float Sum64(std::span<const float> values) {
 // What one element of the result has to be.
 struct SoftmaxExpected {
   enum class Rule {
-    kValue,   // within `bound` of `value`
-    kExact,   // `value`, exactly
-    kNaN,     // NaN
-    kSmall,   // 0, or within `bound` of `value`: exp may be flushed there
-    kDead,    // -inf in a row with a NaN or +inf: the card states both NaN and `value`
+    kValue,  // within `bound` of `value`
+    kExact,  // `value`, exactly
+    kNaN,    // NaN
+    kSmall,  // 0, or within `bound` of `value`: at the argument where exp becomes 0
   };
   Rule rule = Rule::kValue;
   double value = 0.0;
@@ -68,8 +67,6 @@ struct SoftmaxExpected {
         return got == value;
       case Rule::kNaN:
         return std::isnan(got);
-      case Rule::kDead:
-        return std::isnan(got) || got == value;
       case Rule::kSmall:
         if (got == 0.0f) return true;
         break;
@@ -81,49 +78,48 @@ struct SoftmaxExpected {
   }
 };
 
-// The row of results for visible inputs z, then `cols` - z.size() masked ones. z - max is taken as
-// the formula writes it, rounded to float; what that rounding costs against the real difference is
-// at most |z - max| * 2^-24 of the result, and not part of the card's bound.
+// The row of results for visible inputs z, then `cols` - z.size() masked ones. z - max is taken
+// rounded to float, as the formula writes it; the card's bound comes on top of that rounding.
 inline std::vector<SoftmaxExpected> SoftmaxRowExpected(std::span<const float> z, size_t cols,
                                                        bool log) {
   using Rule = SoftmaxExpected::Rule;
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  constexpr double kTiny = 0x1p-149;
   const double masked = log ? -static_cast<double>(kInf) : 0.0;
   std::vector<SoftmaxExpected> row(cols, {Rule::kExact, masked, 0.0});
 
-  float max = -kInf;
+  // Lower scores count as this one when the maximum is taken.
+  float max = -std::numeric_limits<float>::max() / 2;
   bool poisoned = false;
   for (float v : z) {
     poisoned = poisoned || std::isnan(v) || v == kInf;
     max = std::max(max, v);
   }
   if (poisoned) {
-    for (size_t c = 0; c < z.size(); ++c) {
-      row[c].rule = z[c] == -kInf ? Rule::kDead : Rule::kNaN;
-    }
+    for (size_t c = 0; c < z.size(); ++c) row[c].rule = Rule::kNaN;
     return row;
   }
-  if (max < -std::numeric_limits<float>::max() / 2) return row;
 
+  // Where exp would be subnormal it is 0: below about -87.3365, which the card rounds to -87.33.
+  constexpr float kMayVanish = -87.33f, kVanishes = -87.34f;
   double sum = 0.0;
-  for (float v : z) sum += std::exp(static_cast<double>(v - max));
+  for (float v : z) {
+    if (v - max >= kVanishes) sum += std::exp(static_cast<double>(v - max));
+  }
+  if (sum == 0.0) sum = 1.0;  // A row of masked or very low scores: 0, or z - max.
   const double log_sum = std::log(sum);
   const double relative = (static_cast<double>(cols) / 64 + 16) * kUnitRoundoff;
   for (size_t c = 0; c < z.size(); ++c) {
-    if (z[c] == -kInf) continue;
     const float difference = z[c] - max;
+    if (std::isinf(difference)) continue;  // As if masked.
     if (log) {
       // The relative error of the sum becomes an absolute one of its logarithm; two more ULP of the
-      // logarithm itself and a rounded subtraction. `difference` is -inf where z - max overflows.
+      // logarithm itself and a rounded subtraction.
       const double value = static_cast<double>(difference) - log_sum;
-      const double bound = relative + kUnitRoundoff * (4 * log_sum + std::abs(value));
-      row[c] = {std::isinf(value) ? Rule::kExact : Rule::kValue, value, bound};
-    } else {
-      // Below -87.33 exp would be subnormal.
+      row[c] = {Rule::kValue, value, relative + kUnitRoundoff * (4 * log_sum + std::abs(value))};
+    } else if (difference >= kVanishes) {
       const double value = std::exp(static_cast<double>(difference)) / sum;
-      row[c] = {difference < -87.33f ? Rule::kSmall : Rule::kValue, value,
-                relative * value + kTiny};
+      row[c] = {difference < kMayVanish ? Rule::kSmall : Rule::kValue, value,
+                relative * value + 0x1p-149};
     }
   }
   return row;

@@ -16,8 +16,9 @@
 
 #if defined(LANEFUSE_TEST_SANITIZER_HOOKS)
 // Declared here: not every GCC installs sanitizer/allocator_interface.h.
-extern "C" int __sanitizer_install_malloc_and_free_hooks(
-    void (*malloc_hook)(const volatile void*, size_t), void (*free_hook)(const volatile void*));
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile void*,
+                                                                             size_t),
+                                                         void (*free_hook)(const volatile void*));
 #endif
 
 namespace lanefuse::test {

@@ -35,16 +35,16 @@ class NoAllocScope {
   size_t before_ = 0;
 };
 
-#define EXPECT_NO_ALLOC(statement)                                                        \
-  do {                                                                                    \
+#define EXPECT_NO_ALLOC(statement)                                                          \
+  do {                                                                                      \
     if (!::lanefuse::test::AllocTrapWorks()) GTEST_SKIP() << "allocations are not watched"; \
-    size_t allocations = 0;                                                               \
-    {                                                                                     \
-      const ::lanefuse::test::NoAllocScope no_alloc;                                      \
-      statement;                                                                          \
-      allocations = no_alloc.count();                                                     \
-    }                                                                                     \
-    EXPECT_EQ(allocations, 0u) << #statement;                                             \
+    size_t allocations = 0;                                                                 \
+    {                                                                                       \
+      const ::lanefuse::test::NoAllocScope no_alloc;                                        \
+      statement;                                                                            \
+      allocations = no_alloc.count();                                                       \
+    }                                                                                       \
+    EXPECT_EQ(allocations, 0u) << #statement;                                               \
   } while (false)
 
 }  // namespace lanefuse::test

@@ -36,8 +36,7 @@ std::vector<float> Elements(ImageView<const float> v) {
   for (size_t n = 0; n < v.images; ++n) {
     for (size_t y = 0; y < v.height; ++y) {
       for (size_t x = 0; x < v.width; ++x) {
-        const float* pixel =
-            v.data + n * v.image_stride + y * v.row_stride + x * v.pixel_stride;
+        const float* pixel = v.data + n * v.image_stride + y * v.row_stride + x * v.pixel_stride;
         elements.insert(elements.end(), pixel, pixel + v.channels);
       }
     }

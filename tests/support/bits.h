@@ -45,8 +45,8 @@ inline std::vector<float> Elements(ImageView<float> v) {
 }
 inline std::vector<float> Elements(float v) { return {v}; }
 template <class T>
-  requires std::is_constructible_v<std::span<const float>, const T&>
-std::vector<float> Elements(const T& v) {
+requires std::is_constructible_v < std::span<const float>,
+const T& > std::vector<float> Elements(const T& v) {
   const std::span<const float> span(v);
   return {span.begin(), span.end()};
 }
@@ -57,11 +57,11 @@ testing::AssertionResult CompareBits(const char* a_text, const char* b_text,
 // Value and bits, for a failure's message: "1.5 (0x3fc00000)".
 std::string Describe(float value);
 
-#define EXPECT_SAME_BITS(a, b)                                                               \
-  EXPECT_TRUE(::lanefuse::test::CompareBits(#a, #b, ::lanefuse::test::Elements(a),           \
+#define EXPECT_SAME_BITS(a, b)                                                     \
+  EXPECT_TRUE(::lanefuse::test::CompareBits(#a, #b, ::lanefuse::test::Elements(a), \
                                             ::lanefuse::test::Elements(b)))
-#define ASSERT_SAME_BITS(a, b)                                                               \
-  ASSERT_TRUE(::lanefuse::test::CompareBits(#a, #b, ::lanefuse::test::Elements(a),           \
+#define ASSERT_SAME_BITS(a, b)                                                     \
+  ASSERT_TRUE(::lanefuse::test::CompareBits(#a, #b, ::lanefuse::test::Elements(a), \
                                             ::lanefuse::test::Elements(b)))
 
 }  // namespace lanefuse::test

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lanefuse/elementwise.h"
+#include "tests/support/bits.h"
 #include "tests/support/random.h"
 
 namespace lanefuse::test {
@@ -19,7 +20,6 @@ constexpr float kFactor = 0.7f;
 constexpr float kLo = -0.4f, kHi = 0.9f;
 
 std::string Name(const ChainStep& step) {
-  const std::string self = step.self ? ":self" : "";
   switch (step.kind) {
     case StepKind::kBias:
       return "Bias";
@@ -30,9 +30,9 @@ std::string Name(const ChainStep& step) {
     case StepKind::kScaleChannels:
       return "ScaleChannels";
     case StepKind::kAdd:
-      return "Add" + self;
+      return step.self ? "Add:self" : "Add";
     case StepKind::kMul:
-      return "Mul" + self;
+      return step.self ? "Mul:self" : "Mul";
     case StepKind::kClamp:
       return "Clamp";
     case StepKind::kAct:
@@ -42,9 +42,13 @@ std::string Name(const ChainStep& step) {
 }
 
 Chain Make(std::vector<ChainStep> steps) {
-  std::string name;
-  for (const ChainStep& step : steps) name += (name.empty() ? "" : ",") + Name(step);
-  return {name, std::move(steps)};
+  Chain chain;
+  for (const ChainStep& step : steps) {
+    if (!chain.name.empty()) chain.name += ',';
+    chain.name += Name(step);
+  }
+  chain.steps = std::move(steps);
+  return chain;
 }
 
 constexpr ChainStep kBias{StepKind::kBias}, kAffine{StepKind::kAffine}, kScale{StepKind::kScale},
@@ -92,8 +96,8 @@ std::vector<Chain> MakeAllChains() {
       Make({kBias, kAffine, kScale, kScaleChannels, kAdd, kMul, Act(kGeluErf), kClamp}));
   chains.push_back(
       Make({kClamp, Act(kTanh), kMulSelf, kAddSelf, kScaleChannels, kScale, kAffine, kBias}));
-  chains.push_back(Make({Act(kSigmoid), kBias, Act(kMish), kAdd, Act(kElu), kMul, Act(kPRelu),
-                         Act(kGeluTanh)}));
+  chains.push_back(
+      Make({Act(kSigmoid), kBias, Act(kMish), kAdd, Act(kElu), kMul, Act(kPRelu), Act(kGeluTanh)}));
   Random random(0xC4A1);
   for (size_t length = 2; length <= 8; ++length) {
     for (int i = 0; i < 8; ++i) chains.push_back(RandomChain(random, length));
@@ -215,6 +219,13 @@ void ChainData::Unfused(const Chain& chain, std::span<float> values) const {
     const Chain single{"", {step}};
     const Status status = Apply(y, Fused(single, before), y, {.threads = 1});
     ASSERT_TRUE(status.ok()) << chain.name << ": " << status.message();
+  }
+}
+
+void Agreement::Expect(const std::string& key, std::vector<float> result) {
+  const auto [entry, is_first] = first_.try_emplace(key, std::move(result));
+  if (!is_first) {
+    EXPECT_SAME_BITS(result, entry->second) << key << ": targets disagree";
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -76,6 +77,16 @@ class ChainData {
 
   size_t rows_, cols_;
   std::vector<float> bias_, scale_, shift_, slope_, residual_, gate_, initial_;
+};
+
+// Holds the first result under each key and compares all later ones with it: how targets are
+// compared with each other. Use one object for all targets.
+class Agreement {
+ public:
+  void Expect(const std::string& key, std::vector<float> result);
+
+ private:
+  std::map<std::string, std::vector<float>> first_;
 };
 
 }  // namespace lanefuse::test

@@ -3,9 +3,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 namespace lanefuse::test {
@@ -17,6 +19,16 @@ constexpr uint8_t kCanary[4] = {0xE1, 0xC3, 0xA5, 0x7F};
 size_t PageSize() {
   static const size_t size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   return size;
+}
+
+// A page of the pattern and a little more, so that a piece of a page can start at any of its bytes.
+const std::vector<uint8_t>& Pattern() {
+  static const std::vector<uint8_t> pattern = [] {
+    std::vector<uint8_t> bytes(PageSize() + 4);
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = kCanary[i % 4];
+    return bytes;
+  }();
+  return pattern;
 }
 
 // A buffer that cannot be had, or not be protected, would make every test that uses it worthless.
@@ -41,7 +53,9 @@ GuardedBytes::GuardedBytes(size_t bytes, Guard guard, size_t offset) : size_(byt
   Must(map != MAP_FAILED, "mmap");
   map_ = static_cast<std::byte*>(map);
   Writable();
-  for (size_t i = 0; i < inner; ++i) map_[page + i] = static_cast<std::byte>(kCanary[i % 4]);
+  for (size_t i = 0; i < inner; i += page) {
+    std::memcpy(map_ + page + i, Pattern().data(), page);
+  }
   data_ = guard == Guard::kAtEnd ? map_ + page + inner - offset - bytes : map_ + page + offset;
 }
 
@@ -68,9 +82,16 @@ testing::AssertionResult GuardedBytes::CheckCanaries(const std::vector<bool>& li
                                                      size_t unit) const {
   const std::byte* begin = map_ + PageSize();
   const std::byte* end = map_ + map_size_ - PageSize();
+  // The first byte of [from, to) that is not as it was, or `to`.
   const auto check = [&](const std::byte* from, const std::byte* to) {
-    for (; from != to; ++from) {
-      if (*from != static_cast<std::byte>(kCanary[(from - begin) % 4])) return from;
+    while (from != to) {
+      const uint8_t* expected = Pattern().data() + (from - begin) % 4;
+      const size_t piece = std::min(static_cast<size_t>(to - from), PageSize());
+      if (std::memcmp(from, expected, piece) != 0) {
+        while (*from == static_cast<std::byte>(*expected)) ++from, ++expected;
+        return from;
+      }
+      from += piece;
     }
     return to;
   };

@@ -72,9 +72,7 @@ class Guarded {
 
   void ReadOnly() { bytes_.ReadOnly(); }
   void Writable() { bytes_.Writable(); }
-  testing::AssertionResult CheckCanaries() const {
-    return bytes_.CheckCanaries(live_, sizeof(T));
-  }
+  testing::AssertionResult CheckCanaries() const { return bytes_.CheckCanaries(live_, sizeof(T)); }
 
  protected:
   // Declares that elements [0, n) but those marked are gaps, to be left alone.

@@ -15,6 +15,7 @@
 #include "lanefuse/target.h"
 #include "tests/support/bits.h"
 #include "tests/support/random.h"
+#include "tests/support/wrong_calls.h"
 
 namespace lanefuse::test {
 namespace {
@@ -31,6 +32,7 @@ class Totals : public testing::EmptyTestEventListener {
     const BitCounts counts = GetBitCounts();
     std::printf("bit comparisons: %" PRIu64 ", differing: %" PRIu64 "\n", counts.comparisons,
                 counts.differing);
+    if (WrongCallCount() != 0) std::printf("wrong calls: %zu\n", WrongCallCount());
   }
 };
 

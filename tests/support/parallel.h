@@ -49,9 +49,9 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   void (*part_)(void*, size_t) = nullptr;
   void* argument_ = nullptr;
-  size_t next_ = 0;       // the first part that nobody took
+  size_t next_ = 0;  // the first part that nobody took
   size_t parts_ = 0;
-  size_t running_ = 0;    // parts that were taken and are not done
+  size_t running_ = 0;  // parts that were taken and are not done
   bool stop_ = false;
   PoolCounts counts_;
 };

@@ -1,8 +1,7 @@
 // Random numbers that are the same on every machine, and the data that kernels find hardest.
 //
-//   Random random(__LINE__);                    // the run's seed, mixed with this test's own number
-//   random.FillUniform(x); random.FillWide(x);
-//   random.FillOperands(Data::kCancelling, x, w);
+//   Random random(__LINE__);                    // the run's seed, mixed with this test's own
+//   number random.FillUniform(x); random.FillWide(x); random.FillOperands(Data::kCancelling, x, w);
 //   random.PlantSpecials(x, 5);
 //
 // main.cc prints the run's seed; the environment variable LANEFUSE_TEST_SEED sets it.

@@ -6,24 +6,17 @@
 
 namespace lanefuse::test {
 
-ScopedTarget::ScopedTarget(std::string_view name) {
-  const Status status = LimitTarget(name);
-  EXPECT_TRUE(status.ok()) << name << ": " << status.message();
-  EXPECT_EQ(ActiveTarget(), name) << "another target than the requested one would run";
-  ok_ = status.ok() && ActiveTarget() == name;
-}
-
-ScopedTarget::~ScopedTarget() {
-  const Status status = LimitTarget("");
-  EXPECT_TRUE(status.ok()) << status.message();
-}
-
 void ForEachTarget(const std::function<void(std::string_view)>& fn) {
   ASSERT_FALSE(SupportedTargets().empty()) << "no target would be tested";
+  // Lifts the limit at the end, however the body ends.
+  struct Lift {
+    ~Lift() { EXPECT_TRUE(LimitTarget("").ok()); }
+  } const lift;
   for (const std::string_view name : SupportedTargets()) {
     SCOPED_TRACE("target " + std::string(name));
-    const ScopedTarget target(name);
-    ASSERT_TRUE(target.ok());
+    const Status status = LimitTarget(name);
+    ASSERT_TRUE(status.ok()) << status.message();
+    ASSERT_EQ(ActiveTarget(), name) << "another target than the requested one would run";
     fn(name);
     // A body that changes the limit itself would have tested something else.
     ASSERT_EQ(ActiveTarget(), name);

@@ -18,20 +18,6 @@
 
 namespace lanefuse::test {
 
-// Puts `name` in force for its lifetime. `ok()` is false (and the test has failed) where the
-// library did not switch to it.
-class ScopedTarget {
- public:
-  explicit ScopedTarget(std::string_view name);
-  ~ScopedTarget();
-  ScopedTarget(const ScopedTarget&) = delete;
-  ScopedTarget& operator=(const ScopedTarget&) = delete;
-  bool ok() const { return ok_; }
-
- private:
-  bool ok_ = false;
-};
-
 // Runs `fn` on every supported target, best first; stops at a fatal failure.
 void ForEachTarget(const std::function<void(std::string_view)>& fn);
 

@@ -1,0 +1,108 @@
+// Which addresses a tile of a convolution reads.
+#include <algorithm>
+#include <cstring>
+
+#include "src/conv/conv_args.h"
+
+namespace lanefuse {
+namespace {
+
+// Columns of the image that a tile touches.
+size_t ColumnsOf(const Conv2dShape& s, const ConvTile& t) {
+  return (t.pixels - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
+}
+
+// Copies what each pixel of the tile reads, taps row-major, zeros for the padding: straight from
+// the image, because a load of what several smaller stores have just written would have to wait for
+// them.
+void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
+  const size_t channels = taps.length;
+  const size_t run = taps.kernel_w * channels;
+  const size_t depth = taps.kernel_h * run;
+  std::fill(patch, patch + t.pixels * depth, 0.0f);
+  for (size_t r = 0; r < t.pixels; ++r) {
+    // Taps [first, last) of this pixel lie in the image.
+    const ptrdiff_t x = taps.x + static_cast<ptrdiff_t>(r * taps.stride_w);
+    const auto taps_w = static_cast<ptrdiff_t>(taps.kernel_w);
+    const ptrdiff_t first = std::clamp<ptrdiff_t>(-x, 0, taps_w);
+    const ptrdiff_t last =
+        std::clamp<ptrdiff_t>(static_cast<ptrdiff_t>(taps.width) - x, first, taps_w);
+    const size_t count = static_cast<size_t>(last - first);
+    for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
+      const auto y = static_cast<size_t>(taps.y + static_cast<ptrdiff_t>(ky * taps.dilation_h));
+      if (y >= taps.height || count == 0) continue;
+      const float* from =
+          taps.data + y * taps.row_stride + static_cast<size_t>(x + first) * taps.pixel_stride;
+      float* to = patch + r * depth + ky * run + static_cast<size_t>(first) * channels;
+      if (taps.pixel_stride == channels) {
+        std::memcpy(to, from, count * channels * sizeof(float));
+      } else {
+        for (size_t i = 0; i < count; ++i, from += taps.pixel_stride) {
+          for (size_t c = 0; c < channels; ++c) *to++ = from[c];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Taps ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels) {
+  const Conv2dShape& s = *args.shape;
+  Taps taps;
+  taps.kernel_h = s.kernel_h;
+  taps.kernel_w = s.kernel_w;
+  taps.length = channels;
+  taps.data = args.x.data + t.image * args.x.image_stride + channel;
+  taps.y = static_cast<ptrdiff_t>(t.row * s.stride_h) - static_cast<ptrdiff_t>(s.padding.top);
+  taps.x = static_cast<ptrdiff_t>(t.pixel * s.stride_w) - static_cast<ptrdiff_t>(s.padding.left);
+  const size_t columns = ColumnsOf(s, t);
+  const size_t last_y = static_cast<size_t>(taps.y) + s.dilation_h * (s.kernel_h - 1);
+  const size_t last_x = static_cast<size_t>(taps.x) + columns - 1;
+  taps.border = taps.y < 0 || taps.x < 0 || last_y >= args.x.height || last_x >= args.x.width;
+  taps.chunk = taps.border ? kZeroRun : channels;
+  if (columns <= Taps::kMaxColumns) {
+    taps.columns = columns;
+    taps.row_step = s.stride_w;
+    taps.tap_step = s.dilation_w;
+  } else {
+    taps.columns = t.pixels;
+  }
+  taps.stride_w = s.stride_w;
+  taps.dilation_h = s.dilation_h;
+  taps.dilation_w = s.dilation_w;
+  taps.height = args.x.height;
+  taps.width = args.x.width;
+  taps.row_stride = args.x.row_stride;
+  taps.pixel_stride = args.x.pixel_stride;
+  return taps;
+}
+
+Taps DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+               float* patch) {
+  const Conv2dShape& s = *args.shape;
+  const Taps image = ImageTaps(args, t, channel, channels);
+  const size_t run = s.kernel_w * channels;
+  const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && image.pixel_stride == channels);
+  Taps taps;
+  // Below this length the code around a run takes longer than the run.
+  constexpr size_t kShortRun = 16;
+  if ((image.border || !one_run || run < kShortRun) && s.kernel_h * s.kernel_w > 1 &&
+      image.tap_step == 1 && s.kernel_h <= kPatchFloats && run <= kPatchFloats &&
+      t.pixels * s.kernel_h * run <= kPatchFloats) {
+    CopyPatch(image, t, patch);
+    taps.data = patch;
+    taps.length = taps.chunk = taps.stride = s.kernel_h * run;
+    return taps;
+  }
+  if (image.border || !one_run) return image;
+  taps.kernel_h = s.kernel_h;
+  taps.length = taps.chunk = run;
+  taps.data = image.data + static_cast<size_t>(image.y) * image.row_stride +
+              static_cast<size_t>(image.x) * image.pixel_stride;
+  taps.stride = s.stride_w * image.pixel_stride;
+  taps.step_h = s.dilation_h * image.row_stride;
+  return taps;
+}
+
+}  // namespace lanefuse

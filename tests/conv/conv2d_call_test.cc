@@ -1,0 +1,280 @@
+// Conv2d as a call: whoever runs its parts, whatever the batch, on whichever target, the bits are
+// the same; nothing is allocated. Wrong calls: tests/wrong_shape_test.cc.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "tests/conv/conv_case.h"
+#include "tests/support/alloc_trap.h"
+#include "tests/support/parallel.h"
+
+namespace lanefuse::test {
+namespace {
+
+// Each has at least 2^18 multiply-adds for each of 8 threads, and rows that 8 does not divide.
+std::vector<ConvCase> LargeCases() {
+  return {
+      {.shape = {.outputs = 70, .channels = 64},
+       .images = 3,
+       .height = 13,
+       .width = 13,
+       .has_bias = true,
+       .layout = 4},
+      {.shape =
+           {.outputs = 33, .channels = 20, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
+       .height = 19,
+       .width = 20,
+       .has_bias = true,
+       .layout = 1},
+      {.shape = {.outputs = 130,
+                 .channels = 130,
+                 .kernel_h = 5,
+                 .kernel_w = 5,
+                 .groups = 130,
+                 .padding = {2, 2, 2, 2}},
+       .images = 2,
+       .height = 19,
+       .width = 20},
+      {.shape = {.outputs = 44,
+                 .channels = 20,
+                 .kernel_h = 3,
+                 .kernel_w = 3,
+                 .groups = 2,
+                 .padding = {1, 1, 1, 1}},
+       .images = 3,
+       .height = 17,
+       .width = 13,
+       .has_bias = true,
+       .layout = 3},
+      // One row of output: nothing but pixels or outputs to split.
+      {.shape = {.outputs = 64, .channels = 40, .kernel_w = 9}, .height = 1, .width = 110},
+      // One pixel.
+      {.shape = {.outputs = 96, .channels = 900, .kernel_h = 5, .kernel_w = 5},
+       .height = 5,
+       .width = 5},
+  };
+}
+
+TEST(Conv2dCall, ThreadsChangeNothing) {
+  Random random(__LINE__);
+  for (const ConvCase& c : LargeCases()) {
+    SCOPED_TRACE(c.Name());
+    const ConvRig rig(c, random);
+    ASSERT_GE(rig.OutPixels() * c.shape.outputs * TermsPerOutput(c.shape), size_t{8} << 18);
+    const GuardedImage residual =
+        MakeImage(c.images, rig.OutHeight(), rig.OutWidth(), c.shape.outputs, LayoutNumber(2));
+    std::vector<float> values(rig.OutPixels() * c.shape.outputs);
+    random.FillUniform(values);
+    residual.Fill(values);
+    // One chain in registers, one that runs step by step.
+    const Epilogue chains[] = {Epilogue().Add(residual.cview()).Act(Relu()),
+                               Epilogue().Act(HardSwish()).Mul(residual.cview())};
+    ForEachTarget([&](std::string_view) {
+      for (const Epilogue& chain : chains) {
+        const std::vector<float> alone = rig.Run(chain);
+        ForEachParallel([&](const Parallel& parallel, const std::string&) {
+          EXPECT_SAME_BITS(rig.Run(chain, parallel), alone);
+        });
+        EXPECT_SAME_BITS(rig.Run(chain, {}), alone);
+      }
+    });
+    if (HasFailure()) return;
+  }
+}
+
+// Otherwise the test above would compare one thread with itself.
+TEST(Conv2dCall, LargeCallsAreSplit) {
+  Random random(__LINE__);
+  for (const ConvCase& c : LargeCases()) {
+    const ConvRig rig(c, random);
+    ReversePool pool;
+    ThreadPool threads(3);
+    const std::vector<float> expected = rig.Run();
+    EXPECT_SAME_BITS(rig.Run({}, pool.WithThreads(4)), expected);
+    EXPECT_SAME_BITS(rig.Run({}, threads.WithThreads(4)), expected);
+    if (c.images * rig.OutHeight() >= 4) {
+      EXPECT_GE(pool.counts().most_parts, 2u) << c.Name();
+      EXPECT_LE(pool.counts().most_parts, 4u);
+      EXPECT_EQ(threads.counts().parts, pool.counts().parts);
+    }
+  }
+}
+
+std::vector<ConvCase> SmallCases() {
+  return {
+      {.shape = {.outputs = 37, .channels = 9},
+       .images = 3,
+       .height = 3,
+       .width = 5,
+       .has_bias = true},
+      {.shape =
+           {.outputs = 50, .channels = 5, .kernel_h = 3, .kernel_w = 3, .padding = {1, 0, 2, 1}},
+       .images = 3,
+       .height = 3,
+       .width = 8,
+       .layout = 3},
+      {.shape = {.outputs = 35,
+                 .channels = 35,
+                 .kernel_h = 3,
+                 .kernel_w = 3,
+                 .groups = 35,
+                 .padding = {1, 1, 1, 1}},
+       .images = 3,
+       .height = 4,
+       .width = 7,
+       .layout = 5},
+      {.shape = {.outputs = 22,
+                 .channels = 6,
+                 .kernel_h = 2,
+                 .kernel_w = 2,
+                 .groups = 2,
+                 .padding = {0, 1, 0, 1}},
+       .images = 3,
+       .height = 4,
+       .width = 8},
+      {.shape = {.outputs = 5, .channels = 3, .kernel_w = 2, .stride_w = 2},
+       .images = 3,
+       .height = 1,
+       .width = 2},
+  };
+}
+
+TEST(Conv2dCall, AnImageOfABatchEqualsTheImageAlone) {
+  Random random(__LINE__);
+  for (const ConvCase& c : SmallCases()) {
+    SCOPED_TRACE(c.Name());
+    const ConvRig rig(c, random);
+    ForEachTarget([&](std::string_view) {
+      const GuardedImage all = rig.MakeOutput();
+      ASSERT_TRUE(Conv2d(rig.x.cview(), rig.packed, Epilogue().Act(Tanh()), all.view()).ok());
+      for (size_t n = 0; n < c.images; ++n) {
+        ImageView<const float> x = rig.x.cview();
+        x.data += n * x.image_stride;
+        x.images = 1;
+        ImageView<const float> in_batch = all.cview();
+        in_batch.data += n * in_batch.image_stride;
+        in_batch.images = 1;
+        // Dense, so that other tiles and other alignments are used.
+        const GuardedImage y(1, rig.OutHeight(), rig.OutWidth(), c.shape.outputs);
+        ASSERT_TRUE(Conv2d(x, rig.packed, Epilogue().Act(Tanh()), y.view()).ok());
+        EXPECT_SAME_BITS(y.cview(), in_batch);
+      }
+    });
+  }
+}
+
+// A part of the rows or columns of a larger image, with the strides of the whole, gives the same
+// bits as the whole: where a pixel lies in a tile makes no difference.
+TEST(Conv2dCall, APartOfAnImageEqualsTheWhole) {
+  Random random(__LINE__);
+  for (const size_t groups : {1, 20}) {
+    const ConvRig rig(
+        {.shape = {.outputs = 40, .channels = 20, .kernel_h = 3, .kernel_w = 3, .groups = groups},
+         .height = 9,
+         .width = 15,
+         .has_bias = true,
+         .layout = 1},
+        random);
+    ForEachTarget([&](std::string_view) {
+      const GuardedImage whole = rig.MakeOutput();
+      ASSERT_TRUE(Conv2d(rig.x.cview(), rig.packed, {}, whole.view()).ok());
+      for (size_t top = 0; top < 4; ++top) {
+        for (size_t left = 0; left < 8; ++left) {
+          ImageView<const float> x = rig.x.cview();
+          x.data += top * x.row_stride + left * x.pixel_stride;
+          x.height -= top + 1;
+          x.width -= left + 2;
+          ImageView<const float> expected = whole.cview();
+          expected.data += top * expected.row_stride + left * expected.pixel_stride;
+          expected.height -= top + 1;
+          expected.width -= left + 2;
+          const GuardedImage y(1, expected.height, expected.width, 40);
+          ASSERT_TRUE(Conv2d(x, rig.packed, {}, y.view()).ok());
+          EXPECT_SAME_BITS(y.cview(), expected);
+        }
+      }
+    });
+  }
+}
+
+// One buffer of 40 channels for input and output, as in a network that concatenates: the views
+// interleave, but share no element.
+TEST(Conv2dCall, InputAndOutputMayBeChannelsOfOneBuffer) {
+  Random random(__LINE__);
+  for (const size_t first : {0, 16}) {
+    const ConvRig rig(
+        {.shape =
+             {.outputs = 24, .channels = 16, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
+         .images = 2,
+         .height = 4,
+         .width = 9,
+         .has_bias = true},
+        random);
+    const GuardedImage buffer(2, 4, 9, 40);
+    const auto channels = [&](size_t begin, size_t count) {
+      ImageView<float> view = buffer.view();
+      view.data += begin;
+      view.channels = count;
+      return view;
+    };
+    const ImageView<float> x = channels(first == 0 ? 24 : 0, 16), y = channels(first, 24);
+    const std::vector<float> input = rig.x.Dense();
+    ForEachTarget([&](std::string_view) {
+      for (size_t i = 0; i < input.size(); ++i) x.data[i / 16 * 40 + i % 16] = input[i];
+      const Status status = Conv2d(x, rig.packed, Epilogue().Act(Relu()), y);
+      ASSERT_TRUE(status.ok()) << status.message();
+      EXPECT_SAME_BITS(y, rig.Run(Epilogue().Act(Relu())));
+      EXPECT_SAME_BITS(x, input);
+    });
+  }
+}
+
+TEST(Conv2dCall, TargetsAgree) {
+  Random random(__LINE__);
+  std::vector<ConvCase> cases = SmallCases();
+  for (ConvCase c : SmallCases()) {
+    c.data = Data::kCancelling;
+    cases.push_back(c);
+    c.data = Data::kWide;
+    c.specials = 4;
+    cases.push_back(c);
+  }
+  for (const ConvCase& c : cases) {
+    SCOPED_TRACE(c.Name());
+    const ConvRig rig(c, random);
+    std::vector<float> first;
+    ForEachSameBitsTarget([&](std::string_view) {
+      const std::vector<float> y = rig.Run(Epilogue().Scale(0.1f).Act(GeluErf()));
+      if (first.empty()) first = y;
+      EXPECT_SAME_BITS(y, first);
+    });
+  }
+}
+
+TEST(Conv2dCall, AllocatesNothing) {
+  Random random(__LINE__);
+  std::vector<ConvCase> cases = SmallCases();
+  cases.push_back(LargeCases()[0]);
+  cases.push_back(LargeCases()[2]);
+  for (const ConvCase& c : cases) {
+    const ConvRig rig(c, random);
+    const GuardedImage y = rig.MakeOutput();
+    const std::vector<float> bias(c.shape.outputs, 0.5f);
+    ReversePool pool;
+    ForEachTarget([&](std::string_view) {
+      for (const Epilogue& epilogue :
+           {Epilogue(), Epilogue().Bias(bias).Act(Relu()), Epilogue().Act(Mish()).Bias(bias)}) {
+        for (const Parallel& parallel :
+             {Parallel{.threads = 1}, pool.WithThreads(3), Parallel{.threads = 2}}) {
+          ASSERT_TRUE(Conv2d(rig.x.cview(), rig.packed, epilogue, y.view(), parallel).ok());
+          Status status;
+          EXPECT_NO_ALLOC(status = Conv2d(rig.x.cview(), rig.packed, epilogue, y.view(), parallel));
+          EXPECT_TRUE(status.ok()) << status.message();
+        }
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace lanefuse::test

@@ -1,0 +1,203 @@
+// The cards promise a bound on the stack that a call needs: a thread of a gateway may have 16 KiB.
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "lanefuse/lanefuse.h"
+#include "tests/support/chains.h"
+#include "tests/support/random.h"
+#include "tests/support/targets.h"
+
+namespace lanefuse::test {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool kSanitized = false;
+#endif
+
+constexpr size_t kStackBytes = size_t{1} << 18;
+constexpr uint8_t kPaint = 0xA7;
+// What lies between this file's own frame and the painted part.
+constexpr size_t kMargin = 512;
+
+struct Measurement {
+  const std::function<void()>* call;
+  uint8_t* bottom;
+  size_t used;
+};
+
+// Runs on a stack of our own: paints all of it that is free, calls, and looks how far down the
+// paint is gone. No signal handler runs on this stack meanwhile.
+void* MeasureOnThread(void* argument) {
+  auto* const m = static_cast<Measurement*>(argument);
+  (*m->call)();  // Once before: the dynamic linker resolves symbols on the caller's stack.
+  auto* const here = static_cast<uint8_t*>(__builtin_frame_address(0));
+  const size_t painted = static_cast<size_t>(here - m->bottom) - kMargin;
+  for (size_t i = 0; i < painted; ++i) const_cast<volatile uint8_t*>(m->bottom)[i] = kPaint;
+  (*m->call)();
+  size_t untouched = 0;
+  while (untouched < painted && m->bottom[untouched] == kPaint) ++untouched;
+  m->used = painted + kMargin - untouched;
+  return nullptr;
+}
+
+// Bytes of stack below the frame that makes the call; a little more than the call's own.
+size_t StackOf(const std::function<void()>& call) {
+  std::vector<uint8_t> memory(kStackBytes + 4096);
+  auto* const bottom =
+      reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory.data()) + 4095) / 4096 * 4096);
+  Measurement measurement{&call, bottom, 0};
+  pthread_attr_t attributes;
+  EXPECT_EQ(pthread_attr_init(&attributes), 0);
+  EXPECT_EQ(pthread_attr_setstack(&attributes, bottom, kStackBytes), 0);
+  pthread_t thread;
+  const int created = pthread_create(&thread, &attributes, MeasureOnThread, &measurement);
+  EXPECT_EQ(created, 0);
+  if (created == 0) {
+    EXPECT_EQ(pthread_join(thread, nullptr), 0);
+  }
+  pthread_attr_destroy(&attributes);
+  return measurement.used;
+}
+
+// The frames of this test between the measured point and the library: a lambda, its std::function
+// and a Status, generously.
+constexpr size_t kOwnFrames = kMargin + 512;
+
+__attribute__((noinline)) void TouchStack(size_t n) {
+  volatile uint8_t* const memory = static_cast<uint8_t*>(__builtin_alloca(n));
+  for (size_t i = 0; i < n; ++i) memory[i] = 1;
+}
+
+TEST(Stack, TheMeasurementSeesWhatIsUsed) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's frames are larger";
+  for (const size_t n : {1000, 4096, 10000, 100000}) {
+    const size_t used = StackOf([n] { TouchStack(n); });
+    EXPECT_GE(used, n);
+    EXPECT_LE(used, n + kOwnFrames);
+  }
+}
+
+class StackOfCalls : public testing::Test {
+ protected:
+  // What the cards state: 8 KiB where a tile of sums runs through a chain, 4 elsewhere, 2 for Dot.
+  static constexpr size_t kTiled = 8192, kKernel = 4096, kDot = 2048;
+
+  void Check(const char* what, size_t bound, const std::function<Status()>& call) {
+    ForEachTarget([&](std::string_view target) {
+      Status status;
+      const size_t used = StackOf([&] { status = call(); });
+      EXPECT_TRUE(status.ok()) << what << ": " << status.message();
+      EXPECT_LE(used, bound + kOwnFrames) << what << " on " << target;
+      most = std::max(most, used);
+    });
+  }
+  void SetUp() override {
+    if (kSanitized) GTEST_SKIP() << "a sanitizer's frames are larger";
+  }
+  void TearDown() override { RecordProperty("most_stack_bytes", static_cast<int>(most)); }
+
+  std::vector<float> Floats(size_t n) {
+    std::vector<float> v(n);
+    random.FillUniform(v);
+    return v;
+  }
+
+  Random random{__LINE__};
+  size_t most = 0;
+};
+
+TEST_F(StackOfCalls, Dot) {
+  const std::vector<float> a = Floats(1000), b = Floats(1000);
+  float out = 0.0f;
+  Check("Dot", kDot, [&] { return Dot(a, b, Mish(), out); });
+}
+
+TEST_F(StackOfCalls, GemvLinearAndApplyWithChains) {
+  constexpr size_t kRows = 9, kOutputs = 70, kInputs = 40;
+  const std::vector<float> w = Floats(kOutputs * kInputs), x = Floats(kRows * kInputs);
+  std::vector<float> y(kRows * kOutputs);
+  std::vector<std::byte> bytes(PackedLinear::Bytes(kOutputs, kInputs));
+  PackedLinear packed;
+  ASSERT_TRUE(PackedLinear::Pack({w.data(), kOutputs, kInputs}, {}, nullptr, bytes, packed).ok());
+  const ChainData one(1, kOutputs, 1), all(kRows, kOutputs, 2);
+  const MatView<float> out(y.data(), kRows, kOutputs);
+  for (const Chain& chain : FewChains()) {
+    const Epilogue gemv = one.Fused(chain, MatView<const float>(y.data(), 1, kOutputs));
+    Check("Gemv", kKernel, [&] {
+      return Gemv({w.data(), kOutputs, kInputs}, std::span(x).first(kInputs), gemv,
+                  std::span(y).first(kOutputs));
+    });
+    const Epilogue epilogue = all.Fused(chain, out);
+    Check("Linear", kTiled, [&] {
+      return Linear({x.data(), kRows, kInputs}, packed, epilogue, out);
+    });
+    Check("Apply", kKernel, [&] { return Apply(out, epilogue, out); });
+  }
+}
+
+TEST_F(StackOfCalls, Conv2dAndPools) {
+  constexpr size_t kSide = 9, kChannels = 36;
+  const std::vector<float> x = Floats(kSide * kSide * kChannels);
+  std::vector<float> y(x.size());
+  const ImageView<const float> in(x.data(), kSide, kSide, kChannels);
+  const ImageView<float> out(y.data(), kSide, kSide, kChannels);
+  const ChainData data(kSide * kSide, kChannels, 3);
+  for (const size_t groups : {size_t{1}, size_t{4}, kChannels}) {
+    for (const size_t kernel : {1, 3}) {
+      const Conv2dShape shape{.outputs = kChannels,
+                              .channels = kChannels,
+                              .kernel_h = kernel,
+                              .kernel_w = kernel,
+                              .groups = groups,
+                              .padding = {kernel / 2, kernel / 2, kernel / 2, kernel / 2}};
+      const std::vector<float> w = Floats(kChannels * kernel * kernel * kChannels / groups);
+      std::vector<std::byte> bytes(PackedConv2d::Bytes(shape));
+      PackedConv2d packed;
+      ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, packed).ok());
+      for (const Chain& chain : FewChains()) {
+        const Epilogue epilogue = data.FusedImage(chain, out);
+        Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, out); });
+      }
+    }
+  }
+  const Pool2dShape pool{.kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}};
+  const Epilogue epilogue = data.FusedImage(FewChains().back(), out);
+  Check("MaxPool2d", kKernel, [&] { return MaxPool2d(in, pool, epilogue, out); });
+  Check("AveragePool2d", kKernel, [&] { return AveragePool2d(in, pool, epilogue, out); });
+  const ImageView<float> pixel(y.data(), 1, 1, kChannels);
+  const ChainData one(1, kChannels, 4);
+  const Epilogue last = one.FusedImage(FewChains().back(), pixel);
+  Check("GlobalAveragePool", kKernel, [&] { return GlobalAveragePool(in, last, pixel); });
+}
+
+TEST_F(StackOfCalls, Softmax) {
+  const std::vector<float> x = Floats(5 * 333), mask = Floats(333);
+  std::vector<float> y(x.size());
+  const MatView<float> out(y.data(), 5, 333);
+  const ChainData data(5, 333, 5);
+  for (const Chain& chain : FewChains()) {
+    const bool self = std::any_of(chain.steps.begin(), chain.steps.end(),
+                                  [](const ChainStep& step) { return step.self; });
+    if (self) continue;  // Softmax keeps sums in y: y is no operand.
+    const Epilogue epilogue = data.Fused(chain, out);
+    for (const bool log : {false, true}) {
+      const SoftmaxOptions options{.scale = 0.3f, .mask = {mask.data(), 1, 333}, .log = log};
+      Check("Softmax", kKernel, [&] {
+        return Softmax({x.data(), 5, 333}, options, epilogue, out);
+      });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lanefuse::test
