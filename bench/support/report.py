@@ -4,8 +4,9 @@
     report.py [--json MERGED] RESULT.json ...
 
 Each RESULT is what lanefuse_bench wrote with --benchmark_out: one instruction set, every
-repetition. Times are medians. With one thread they are processor time, otherwise time on the wall. A row whose
-repetitions are more than 20 % apart (between their quartiles) has a "~": do not quote it.
+repetition. Times are medians. With one thread they are processor time, otherwise time on the wall.
+A row whose repetitions are more than 20 % apart (between their quartiles) has a "~": do not quote
+it.
 """
 import argparse
 import json

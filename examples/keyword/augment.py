@@ -148,8 +148,10 @@ class Mixer:
     def clip(self, index):
         """A noisy clip of utterance `index`, or of noise alone if `index` is None.
 
-        Returns float32 samples that are multiples of 1/32768, as a recording has them."""
+        Returns float32 samples that are multiples of 1/32768, as a recording has them, the class,
+        and the signal to noise ratio in dB (infinite without noise or without a signal)."""
         rng = self.rng
+        snr = np.inf
         if index is None:
             if rng.random() < 0.05:
                 x = np.zeros(CLIP)
@@ -161,8 +163,10 @@ class Mixer:
             x = self.colour(x)
             low, high = (3.0, 40.0) if self.hard else (5.0, 25.0)
             if not self.hard or rng.random() < 0.93:
-                x = x + self.noise() * 10.0 ** (-rng.uniform(low, high) / 20.0)
+                noise = self.noise()
+                snr = rng.uniform(low, high)
+                x = x + noise * 10.0 ** (-snr / 20.0)
             low, high = (-42.0, -10.0) if self.hard else (-35.0, -14.0)
             x = x * 10.0 ** (rng.uniform(low, high) / 20.0)
         x = np.clip(np.round(x * 32768.0), -32768, 32767) / 32768.0
-        return x.astype(np.float32), label
+        return x.astype(np.float32), label, snr

@@ -12,6 +12,17 @@ size_t ColumnsOf(const Conv2dShape& s, const ConvTile& t) {
   return (t.pixels - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
 }
 
+// A short run, without the call of a library function.
+inline void CopyRun(const float* from, float* to, size_t count) {
+  for (; count >= 4; count -= 4, from += 4, to += 4) std::memcpy(to, from, 4 * sizeof(float));
+  if (count & 2) {
+    std::memcpy(to, from, 2 * sizeof(float));
+    from += 2;
+    to += 2;
+  }
+  if (count & 1) *to = *from;
+}
+
 // Copies what each pixel of the tile reads, taps row-major, zeros for the padding: straight from
 // the image, because a load of what several smaller stores have just written would have to wait for
 // them.
@@ -35,7 +46,7 @@ void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
           taps.data + y * taps.row_stride + static_cast<size_t>(x + first) * taps.pixel_stride;
       float* to = patch + r * depth + ky * run + static_cast<size_t>(first) * channels;
       if (taps.pixel_stride == channels) {
-        std::memcpy(to, from, count * channels * sizeof(float));
+        CopyRun(from, to, count * channels);
       } else {
         for (size_t i = 0; i < count; ++i, from += taps.pixel_stride) {
           for (size_t c = 0; c < channels; ++c) *to++ = from[c];

@@ -137,6 +137,11 @@ HWY_INLINE void LogRow(const S& scores, float max, float log_sum, size_t cols, f
   }
 }
 
+// The columns behind a causal mask, if there are any.
+HWY_INLINE void FillMasked(float* from, float* to, float value) {
+  while (from != to) *from++ = value;
+}
+
 template <bool kPlain>
 void Rows(const SoftmaxArgs& args, size_t begin, size_t end) {
   const SoftmaxOptions& o = *args.options;
@@ -152,12 +157,12 @@ void Rows(const SoftmaxArgs& args, size_t begin, size_t end) {
       float sum = SumExp<false>(scores, max, cols, y);
       if (sum < 1.0f) sum = 1.0f;
       LogRow(scores, max, hn::GetLane(Log(DF(), hn::Set(DF(), sum))), cols, y);
-      std::fill(y + cols, y + args.x.cols, -std::numeric_limits<float>::infinity());
+      FillMasked(y + cols, y + args.x.cols, -std::numeric_limits<float>::infinity());
     } else {
       float sum = SumExp<true>(scores, max, cols, y);
       if (sum < 1.0f) sum = 1.0f;
       ScaleRow(y, cols, 1.0f / sum);
-      std::fill(y + cols, y + args.x.cols, 0.0f);
+      FillMasked(y + cols, y + args.x.cols, 0.0f);
     }
     if (!args.chain->empty()) RunChainOnRow(args, r, y);
   }
