@@ -1,5 +1,6 @@
 // What a target can do, as constexpr facts. Kernels ask these; they never compare HWY_TARGET.
-// Per-target header: include it after hwy/foreach_target.h.
+// Per-target header: include it after hwy/foreach_target.h. It holds no functions, so it needs no
+// target attributes (clang warns where they apply to nothing).
 #if defined(LANEFUSE_ARCH_FEATURES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_ARCH_FEATURES_INL_H_
 #undef LANEFUSE_ARCH_FEATURES_INL_H_
@@ -9,7 +10,6 @@
 
 #include "hwy/highway.h"
 
-HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
 // True where MulAdd rounds once in hardware: AVX2 and up, every AArch64 target, RVV.
@@ -40,6 +40,5 @@ constexpr size_t kVectorRegisters = 16;
 #endif
 
 }  // namespace lanefuse::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
 
 #endif  // LANEFUSE_ARCH_FEATURES_INL_H_

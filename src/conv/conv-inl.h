@@ -29,10 +29,20 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, s
   const size_t panel_stride = s.kernel_h * s.kernel_w * channels * kPanel;
   const float* group = args.panels + g * ((outputs + kPanel - 1) / kPanel) * panel_stride;
   HWY_ALIGN float patch[kPatchFloats];
+  const size_t inner_end = InnerEnd(args);
   TileCursor cursor(args, begin);
+  Taps taps;
+  bool inner = false;  // `taps` are those of the last tile, an inner one of the same row
+  size_t step = 0;
   for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
     const ConvTile& t = cursor.tile();
-    const Taps taps = DenseTaps(args, t, g * channels, channels, patch);
+    if (inner && t.pixel != 0 && t.pixel + t.pixels <= inner_end) {
+      taps.data += step;
+    } else {
+      taps = DenseTaps(args, t, g * channels, channels, patch);
+      inner = taps.columns == 0 && taps.data != patch;
+    }
+    step = t.pixels * taps.stride;
     for (size_t n = n0; n < n1; n += width) {
       const TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
       const size_t cols = std::min(width, n1 - n);
@@ -48,7 +58,9 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   const size_t outputs = s.outputs / s.groups;
   const size_t depth = s.kernel_h * s.kernel_w * (s.channels / s.groups);
   const size_t pixels = (args.y.width + args.tiles - 1) / args.tiles;
-  const size_t width = VectorsFor(pixels) * hn::Lanes(DF());
+  size_t width = VectorsFor(pixels) * hn::Lanes(DF());
+  // A block of weights that would leave no room in L2 is halved.
+  if (depth * width * sizeof(float) > args.large_weights && width > kPanel) width /= 2;
   const bool small = depth * outputs * sizeof(float) <= args.small_weights;
   const size_t block = small ? outputs : width;
   for (size_t g = 0; g < s.groups; ++g) {

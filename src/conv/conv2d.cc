@@ -111,7 +111,15 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
   }
   if (y.images == 0 || y.height == 0 || y.width == 0) return {};
 
-  ConvArgs args{x, y, &shape, w.panels(), &chain, PlanFor(shape), 0, arch::Caches().l1 / 2};
+  ConvArgs args{x,
+                y,
+                &shape,
+                w.panels(),
+                &chain,
+                PlanFor(shape),
+                0,
+                arch::Caches().l1 / 2,
+                arch::Caches().l2 * 3 / 4};
   Flatten(args, output);
   const size_t row_tile = HWY_DISPATCH_TABLE(ConvRowTile)[target]();
   args.tiles = (args.y.width + row_tile - 1) / row_tile;

@@ -28,6 +28,7 @@ struct ConvArgs {
   ConvPlan plan;
   size_t tiles;          // of one output row
   size_t small_weights;  // bytes that stay in L1 beside what a tile reads
+  size_t large_weights;  // bytes of a block beyond which it does not stay in L2
 };
 
 // A tile of output pixels: `pixels` neighbours of one output row.
@@ -81,6 +82,10 @@ Taps ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
 constexpr size_t kPatchFloats = 384;
 Taps DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                float* patch);
+
+// The first output pixel of a row whose taps leave the image on the right. Tiles that end at or
+// before it, and follow an inner tile, are inner tiles too.
+size_t InnerEnd(const ConvArgs& args);
 
 // Floats of all panels of a valid shape; false where they overflow.
 bool PanelFloats(const Conv2dShape& shape, size_t& floats);

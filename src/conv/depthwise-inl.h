@@ -127,14 +127,25 @@ HWY_INLINE bool IsThreeWide(const Conv2dShape& s) {
 
 HWY_INLINE void ConvDepthwiseThree(const ConvArgs& args, size_t begin, size_t end) {
   const size_t all = args.shape->channels;
-  TapTable table;
+  TapTable table = {};
+  const size_t inner_end = InnerEnd(args);
+  bool inner = false;  // the table is that of the last tile, an inner one of the same row
+  size_t step = 0;
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
     const ConvTile& t = cursor.tile();
     for (size_t first = 0; first < all; first += kZeroRun) {
       const size_t channels = std::min(kZeroRun, all - first);
-      const Taps taps = ImageTaps(args, t, first, 1);
-      for (size_t ky = 0; ky < taps.kernel_h; ++ky) taps.FillFromImage(ky, 0, table.pixel[ky]);
+      if (inner && t.pixel != 0 && t.pixel + t.pixels <= inner_end) {
+        for (size_t ky = 0; ky < args.shape->kernel_h; ++ky) {
+          for (const float*& column : table.pixel[ky]) column += step;
+        }
+      } else {
+        const Taps taps = ImageTaps(args, t, first, 1);
+        for (size_t ky = 0; ky < taps.kernel_h; ++ky) taps.FillFromImage(ky, 0, table.pixel[ky]);
+        inner = !taps.border && all <= kZeroRun;
+      }
+      step = t.pixels * args.shape->stride_w * args.x.pixel_stride;
       const TileOut out = ConvOut(args, t, first, channels);
       if (args.shape->stride_w == 1) {
         DepthwiseThreePixels<1>(table, args, t.pixels, first, out);

@@ -12,6 +12,21 @@ size_t ColumnsOf(const Conv2dShape& s, const ConvTile& t) {
   return (t.pixels - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
 }
 
+// The taps [first, last) that lie in [0, size) when tap 0 is at `start` and they are `step` apart.
+struct Inside {
+  size_t first, last;
+};
+Inside TapsInside(ptrdiff_t start, size_t taps, size_t step, size_t size) {
+  Inside inside{0, 0};
+  const auto at = [&](size_t tap) { return start + static_cast<ptrdiff_t>(tap * step); };
+  while (inside.first < taps && at(inside.first) < 0) ++inside.first;
+  inside.last = taps;
+  while (inside.last > inside.first && at(inside.last - 1) >= static_cast<ptrdiff_t>(size)) {
+    --inside.last;
+  }
+  return inside;
+}
+
 // A short run, without the call of a library function.
 inline void CopyRun(const float* from, float* to, size_t count) {
   for (; count >= 4; count -= 4, from += 4, to += 4) std::memcpy(to, from, 4 * sizeof(float));
@@ -31,25 +46,25 @@ void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
   const size_t run = taps.kernel_w * channels;
   const size_t depth = taps.kernel_h * run;
   std::fill(patch, patch + t.pixels * depth, 0.0f);
+  const Inside rows = TapsInside(taps.y, taps.kernel_h, taps.dilation_h, taps.height);
   for (size_t r = 0; r < t.pixels; ++r) {
-    // Taps [first, last) of this pixel lie in the image.
     const ptrdiff_t x = taps.x + static_cast<ptrdiff_t>(r * taps.stride_w);
-    const auto taps_w = static_cast<ptrdiff_t>(taps.kernel_w);
-    const ptrdiff_t first = std::clamp<ptrdiff_t>(-x, 0, taps_w);
-    const ptrdiff_t last =
-        std::clamp<ptrdiff_t>(static_cast<ptrdiff_t>(taps.width) - x, first, taps_w);
-    const size_t count = static_cast<size_t>(last - first);
-    for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
-      const auto y = static_cast<size_t>(taps.y + static_cast<ptrdiff_t>(ky * taps.dilation_h));
-      if (y >= taps.height || count == 0) continue;
-      const float* from =
-          taps.data + y * taps.row_stride + static_cast<size_t>(x + first) * taps.pixel_stride;
-      float* to = patch + r * depth + ky * run + static_cast<size_t>(first) * channels;
+    const Inside columns = TapsInside(x, taps.kernel_w, 1, taps.width);
+    if (rows.first >= rows.last || columns.first >= columns.last) continue;
+    const size_t count = columns.last - columns.first;
+    const size_t row_step = taps.dilation_h * taps.row_stride;
+    const float* from =
+        taps.data +
+        static_cast<size_t>(taps.y + static_cast<ptrdiff_t>(rows.first * taps.dilation_h)) *
+            taps.row_stride +
+        static_cast<size_t>(x + static_cast<ptrdiff_t>(columns.first)) * taps.pixel_stride;
+    float* to = patch + r * depth + rows.first * run + columns.first * channels;
+    for (size_t ky = rows.first; ky < rows.last; ++ky, from += row_step, to += run) {
       if (taps.pixel_stride == channels) {
         CopyRun(from, to, count * channels);
       } else {
-        for (size_t i = 0; i < count; ++i, from += taps.pixel_stride) {
-          for (size_t c = 0; c < channels; ++c) *to++ = from[c];
+        for (size_t i = 0; i < count; ++i) {
+          CopyRun(from + i * taps.pixel_stride, to + i * channels, channels);
         }
       }
     }
@@ -97,7 +112,7 @@ Taps DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && image.pixel_stride == channels);
   Taps taps;
   // Below this length the code around a run takes longer than the run.
-  constexpr size_t kShortRun = 16;
+  constexpr size_t kShortRun = 5;
   if ((image.border || !one_run || run < kShortRun) && s.kernel_h * s.kernel_w > 1 &&
       image.tap_step == 1 && s.kernel_h <= kPatchFloats && run <= kPatchFloats &&
       t.pixels * s.kernel_h * run <= kPatchFloats) {
@@ -114,6 +129,13 @@ Taps DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   taps.stride = s.stride_w * image.pixel_stride;
   taps.step_h = s.dilation_h * image.row_stride;
   return taps;
+}
+
+size_t InnerEnd(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t inner =
+      OutputSize(args.x.width, s.padding.left, 0, s.kernel_w, s.stride_w, s.dilation_w);
+  return std::min(inner, args.y.width);
 }
 
 }  // namespace lanefuse

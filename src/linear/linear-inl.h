@@ -137,7 +137,11 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
   const size_t tiles = (rows + kRowTile - 1) / kRowTile;
   const size_t height = tiles <= 1 ? rows : rows / tiles;
   const size_t higher = rows - height * tiles;  // tiles with one row more
-  const size_t width = VectorsFor(height + (higher != 0 ? 1 : 0)) * lanes;
+  size_t width = VectorsFor(height + (higher != 0 ? 1 : 0)) * lanes;
+  // A block of weights that would not stay in L2 while all rows pass is halved.
+  if (tiles > 1 && args.inputs * width * sizeof(float) > args.large_weights && width > kPanel) {
+    width /= 2;
+  }
   for (; n < n1; n += width) {
     const TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "arch/cache.h"
 #include "arch/target.h"
 #include "src/common/check.h"
 #include "src/common/packed_format.h"
@@ -111,9 +112,17 @@ Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epi
   }
   if (y.rows == 0 || y.cols == 0) return {};
 
-  const LinearArgs args{
-      x.data,      x.stride, y.rows,   w.inputs(), w.panels(),
-      w.outputs(), y.data,   y.stride, &chain,     UsesFourChains(w.outputs(), w.inputs())};
+  const LinearArgs args{x.data,
+                        x.stride,
+                        y.rows,
+                        w.inputs(),
+                        w.panels(),
+                        w.outputs(),
+                        y.data,
+                        y.stride,
+                        &chain,
+                        UsesFourChains(w.outputs(), w.inputs()),
+                        arch::Caches().l2 * 3 / 4};
   size_t work;
   if (!MulAddSize(w.outputs() * w.inputs(), y.rows, 0, work)) work = kMaxElements;
   const bool by_rows = y.rows > panels;

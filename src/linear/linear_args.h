@@ -19,6 +19,7 @@ struct LinearArgs {
   size_t y_stride;
   const Chain* chain;
   bool four_chains;
+  size_t large_weights;  // bytes of a block beyond which it does not stay in L2
 };
 
 }  // namespace lanefuse
