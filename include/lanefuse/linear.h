@@ -63,7 +63,7 @@ class PackedLinear {
 //
 // Order     From 0, one fused multiply-add for each k, k ascending. Where N <= 32 and K >= 32, four
 //           such chains, k mod 4, that meet as (0 + 2) + (1 + 3): one chain would wait for the
-//           latency of the adder (src/linear/order.h has the rule and its measurement). The order
+//           latency of the adder (src/linear/order.h has the rule and its reason). The order
 //           depends on N and K alone: row m of a batch equals that row on its own.
 // Shapes    x: M x K, y: M x N, with strides. M == 0 or N == 0 is success; K == 0 sums nothing.
 // Memory    y must not overlap x or w; an Add or Mul operand may be y itself, element for element.
