@@ -25,9 +25,17 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 constexpr size_t kVectorTileTwoRows = 4;
 constexpr size_t kVectorTileOneRow = 8;
 
-// Rows of row-major weights that one pass of Gemv reads together. Each needs 64 lanes of sums: 4
-// registers of AVX-512 (4 rows fit), 8 of AVX2 or 16 of NEON (1 row fits).
-constexpr size_t GemvRows(size_t lanes) { return 64 / lanes * 4 <= kVectorRegisters - 8 ? 4 : 1; }
+// A tile that keeps four chains for each output has 6 rows x 1 vector x 4 chains, or 3 rows x 2
+// vectors x 2 chains at a time.
+constexpr size_t kRowTileFourChains = kVectorRegisters == 32 ? 6 : 3;
+constexpr size_t kVectorTileFourChains = kVectorRegisters == 32 ? 1 : 2;
+
+// Steps of k by which a tile asks for its weights in advance. Tiles of 16 registers are narrow:
+// they have no load to spare for it, and want less (0: none).
+constexpr size_t kPrefetchAhead = kVectorRegisters == 32 ? 16 : 0;
+
+// Where 64 lanes of sums are four of 32 registers, Gemv reads four rows of weights side by side.
+constexpr bool GemvSideBySide(size_t lanes) { return lanes == 16 && kVectorRegisters == 32; }
 
 }  // namespace lanefuse::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

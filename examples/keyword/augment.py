@@ -161,7 +161,7 @@ class Mixer:
         else:
             x, label = self.speech(index)
             x = self.colour(x)
-            low, high = (3.0, 40.0) if self.hard else (5.0, 25.0)
+            low, high = (3.0, 30.0) if self.hard else (5.0, 25.0)
             if not self.hard or rng.random() < 0.93:
                 noise = self.noise()
                 snr = rng.uniform(low, high)

@@ -13,7 +13,7 @@ import wave
 
 import numpy as np
 
-from voices import ACCENTS, RANDOM_VARIANTS, VARIANTS, prepare_data
+from voices import ACCENTS, RANDOM_VARIANTS, VARIANTS, data_copy, prepare_data
 
 SAMPLE_RATE = 16000
 ESPEAK_RATE = 22050
@@ -102,7 +102,7 @@ def plan(split, seed, quick):
                 add(variant, accent)
     if training:
         for variant in RANDOM_VARIANTS[:40 if quick else None]:
-            for accent in rng.choice(ACCENTS, 4, replace=False):
+            for accent in rng.choice(ACCENTS, 3, replace=False):
                 add(variant, str(accent))
     return jobs
 
@@ -130,10 +130,11 @@ def load_utterances(split, out_dir, seed, quick, processes):
     digest = hashlib.sha256(json.dumps(jobs).encode()).hexdigest()[:12]
     path = os.path.join(out_dir, f"utterances_{split}_{digest}.npz")
     if not os.path.exists(path):
-        data_path = prepare_data(out_dir)
+        roots = prepare_data(out_dir)
         print(f"synthesising {len(jobs)} utterances for {split}", flush=True)
         with multiprocessing.Pool(processes) as pool:
-            clips = pool.map(synthesise, [(data_path, job) for _, job in jobs], chunksize=64)
+            clips = pool.map(synthesise, [(roots[data_copy(job[2])], job) for _, job in jobs],
+                             chunksize=64)
         offsets = np.concatenate([[0], np.cumsum([len(c) for c in clips])])
         with open(path + ".tmp", "wb") as file:
             np.savez(file, samples=np.concatenate(clips), offsets=offsets)

@@ -186,15 +186,15 @@ def accuracy(logits, labels):
 def fit(features, labels, validation, mean, std, epochs, checkpoint):
     torch.manual_seed(SEED)
     model = DsCnn().to(memory_format=torch.channels_last)
-    batch = 64
+    batch = 96
     x, y = torch.from_numpy(features), torch.from_numpy(labels).long()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=3e-3, total_steps=epochs * (len(x) // batch), pct_start=0.15)
+        optimiser, max_lr=5e-3, total_steps=epochs * (len(x) // batch), pct_start=0.15)
     # "unknown" has the most clips, for variety; it should not be the answer in doubt as well.
     weight = torch.ones(len(CLASSES))
     weight[UNKNOWN] = 0.5
-    loss_of = nn.CrossEntropyLoss(weight=weight, label_smoothing=0.05)
+    loss_of = nn.CrossEntropyLoss(weight=weight, label_smoothing=0.02)
     for epoch in range(epochs):
         model.train()
         start, total = time.time(), 0.0
@@ -259,25 +259,26 @@ def main():
     parser.add_argument("--out", required=True, help="directory for caches and results")
     parser.add_argument("--features", required=True, help="the keyword_features program")
     parser.add_argument("--recordings", help="also (re)write the sample recordings there")
-    parser.add_argument("--epochs", type=int, default=0, help="default: 12, or 5 with --quick")
+    parser.add_argument("--epochs", type=int, default=0, help="default: 20, or 5 with --quick")
     parser.add_argument("--quick", action="store_true", help="a small set, to try things out")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="for the data")
+    parser.add_argument("--threads", type=int, default=2, help="for the training")
     args = parser.parse_args()
     args.features = os.path.abspath(args.features)
     os.makedirs(args.out, exist_ok=True)
-    torch.set_num_threads(args.processes)
+    torch.set_num_threads(args.threads)
 
     test = make_set("test", 1, args)
     if args.recordings:
         test_utterances = speech.load_utterances("test", args.out, SEED, args.quick, args.processes)
         recordings.write(test_utterances, args.recordings, SEED)
     validation = make_set("validation", 3, args)
-    features, labels, _ = make_set("train", 2 if args.quick else 5, args)
+    features, labels, _ = make_set("train", 2 if args.quick else 4, args)
 
     by_frame = features.reshape(-1, COEFFICIENTS).astype(np.float64)
     mean = torch.from_numpy(by_frame.mean(axis=0).astype(np.float32))
     std = torch.from_numpy(by_frame.std(axis=0).astype(np.float32))
-    epochs = args.epochs or (5 if args.quick else 12)
+    epochs = args.epochs or (5 if args.quick else 20)
     model = fit(features, labels, validation, mean, std, epochs,
                 os.path.join(args.out, "checkpoint.pt"))
 

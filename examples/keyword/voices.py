@@ -31,8 +31,11 @@ VARIANTS = {
         john linda marcelo Michael quincy shelby steph steph2 steph3 victor zac
     """.split(),
 }
-RANDOM_VARIANTS = [f"random{i}" for i in range(200)]
+RANDOM_VARIANTS = [f"random{i}" for i in range(600)]
 RANDOM_SEED = 4711
+# espeak-ng reads 349 voice files and ignores the rest: the random variants are spread over several
+# copies of its data.
+VARIANTS_A_COPY = 200
 
 
 def random_variant(rng):
@@ -60,30 +63,38 @@ def random_variant(rng):
     return "\n".join(lines) + "\n"
 
 
-def prepare_data(out_dir):
-    """Copies espeak-ng's data to out_dir, adds the random variants and returns the path for
-    espeak-ng's --path option.
+def data_copy(variant):
+    """The copy of espeak-ng's data that has this variant; a named one is in all of them."""
+    return RANDOM_VARIANTS.index(variant) // VARIANTS_A_COPY if variant in RANDOM_VARIANTS else 0
 
-    The copy has the English voices alone: espeak-ng reads 349 voice files and ignores the rest."""
+
+def prepare_data(out_dir):
+    """Copies espeak-ng's data to out_dir, adds the random variants and returns the paths of the
+    copies for espeak-ng's --path option.
+
+    A copy has the English voices alone, for the limit on the number of voice files."""
     version = subprocess.run(["espeak-ng", "--version"], check=True, stdout=subprocess.PIPE,
                              text=True).stdout
     source = re.search(r"Data at: (.*)$", version, re.MULTILINE).group(1).strip()
-    root = os.path.join(out_dir, "espeak-data")
-    target = os.path.join(root, "espeak-ng-data")
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("mb", "*_dict"))
-    shutil.copy(os.path.join(source, "en_dict"), target)
-    for family in next(os.walk(os.path.join(target, "lang")))[1]:
-        if family != "gmw":  # West Germanic.
-            shutil.rmtree(os.path.join(target, "lang", family))
-    directory = os.path.join(target, "voices", "!v")
     rng = np.random.default_rng(RANDOM_SEED)
-    for name in RANDOM_VARIANTS:
-        with open(os.path.join(directory, name), "w", encoding="ascii") as file:
-            file.write(f"language variant\nname {name}\n{random_variant(rng)}")
+    roots = []
+    for first in range(0, len(RANDOM_VARIANTS), VARIANTS_A_COPY):
+        root = os.path.join(out_dir, f"espeak-data{len(roots)}")
+        target = os.path.join(root, "espeak-ng-data")
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("mb", "*_dict"))
+        shutil.copy(os.path.join(source, "en_dict"), target)
+        for family in next(os.walk(os.path.join(target, "lang")))[1]:
+            if family != "gmw":  # West Germanic.
+                shutil.rmtree(os.path.join(target, "lang", family))
+        directory = os.path.join(target, "voices", "!v")
+        for name in RANDOM_VARIANTS[first:first + VARIANTS_A_COPY]:
+            with open(os.path.join(directory, name), "w", encoding="ascii") as file:
+                file.write(f"language variant\nname {name}\n{random_variant(rng)}")
+        roots.append(root)
     # espeak-ng speaks with its default voice if it does not know a variant, which would put that
     # voice on both sides of the split.
     missing = set(sum(VARIANTS.values(), [])) - set(os.listdir(directory))
     if missing:
         raise RuntimeError(f"this espeak-ng lacks the variants {sorted(missing)}")
-    return root
+    return roots

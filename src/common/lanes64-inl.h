@@ -36,10 +36,33 @@ HWY_INLINE float SumOneRegister(D d, hn::Vec<D> v) {
   }
 }
 
-// The whole tree over kRegisters = 64 / Lanes registers; those beyond kRegisters are not looked at.
+// The same for four registers at once, r[i] from v_i: from four lanes on, they share the additions.
+template <class D>
+HWY_INLINE void SumFourRegisters(D d, hn::Vec<D> v0, hn::Vec<D> v1, hn::Vec<D> v2, hn::Vec<D> v3,
+                                 float* r) {
+  if constexpr (!kConstexprLanes) {
+    r[0] = SumOneRegister(d, v0);
+    r[1] = SumOneRegister(d, v1);
+    r[2] = SumOneRegister(d, v2);
+    r[3] = SumOneRegister(d, v3);
+  } else if constexpr (hn::MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    SumFourRegisters(half, hn::Add(hn::LowerHalf(half, v0), hn::UpperHalf(half, v0)),
+                     hn::Add(hn::LowerHalf(half, v1), hn::UpperHalf(half, v1)),
+                     hn::Add(hn::LowerHalf(half, v2), hn::UpperHalf(half, v2)),
+                     hn::Add(hn::LowerHalf(half, v3), hn::UpperHalf(half, v3)), r);
+  } else {
+    const auto v01 = hn::Add(hn::ConcatLowerLower(d, v1, v0), hn::ConcatUpperUpper(d, v1, v0));
+    const auto v23 = hn::Add(hn::ConcatLowerLower(d, v3, v2), hn::ConcatUpperUpper(d, v3, v2));
+    hn::StoreU(hn::Add(hn::ConcatEven(d, v23, v01), hn::ConcatOdd(d, v23, v01)), d, r);
+  }
+}
+
+// The levels of the tree that add whole registers, kRegisters = 64 / Lanes of them; those beyond
+// kRegisters are not looked at.
 template <size_t kRegisters>
-HWY_INLINE float SumLanes64(VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF v7, VF v8, VF v9,
-                            VF va, VF vb, VF vc, VF vd, VF ve, VF vf) {
+HWY_INLINE VF AddLanes64(VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF v7, VF v8, VF v9,
+                         VF va, VF vb, VF vc, VF vd, VF ve, VF vf) {
   if constexpr (kRegisters == 16) {
     v0 = hn::Add(v0, v8);
     v1 = hn::Add(v1, v9);
@@ -56,12 +79,7 @@ HWY_INLINE float SumLanes64(VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF 
     v2 = hn::Add(v2, v6);
     v3 = hn::Add(v3, v7);
   }
-  return SumOneRegister(DF(), hn::Add(hn::Add(v0, v2), hn::Add(v1, v3)));
-}
-
-// The same for kRegisters == 4.
-HWY_INLINE float SumLanes64(VF v0, VF v1, VF v2, VF v3) {
-  return SumOneRegister(DF(), hn::Add(hn::Add(v0, v2), hn::Add(v1, v3)));
+  return hn::Add(hn::Add(v0, v2), hn::Add(v1, v3));
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

@@ -37,16 +37,8 @@ struct Taps {
   size_t height = 0, width = 0;
   size_t row_stride = 0, pixel_stride = 0;
 
-  // Fills the table for tap row ky (and tap kx, where the table holds for one tap) of a tile with
-  // `rows` rows.
-  void Fill(size_t rows, size_t ky, size_t kx, const float** table) const {
-    if (columns == 0) {
-      for (size_t r = 0; r < rows; ++r) table[r] = data + ky * step_h + r * stride;
-    } else {
-      FillFromImage(ky, kx, table);
-    }
-  }
-  void FillFromImage(size_t ky, size_t kx, const float** table) const;
+  // Fills the table for tap row ky (and tap kx, where the table holds for one tap).
+  void Fill(size_t ky, size_t kx, const float** table) const;
 };
 
 // Channel c of a pixel in the table; the zeros are the same for every channel.

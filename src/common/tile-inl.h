@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "arch/tiles-inl.h"
+#include "hwy/cache_control.h"
 #include "src/common/ops-inl.h"
 #include "src/common/taps.h"
 #include "src/epilogue/finish-inl.h"
@@ -38,99 +39,134 @@ HWY_INLINE void MulAddRow(float a, VF w0, VF w1, VF w2, VF w3, VF& c0, VF& c1, V
   if constexpr (kVectors > 3) c3 = Fma(va, w3, c3);
 }
 
-// kRows <= 6 rows of kVectors <= 4 vectors. kStep is 1, or 4 for one of the four chains of a sum
-// (src/linear/order.h): then only every fourth k takes part. `sums`, if not null, gets the sums
-// instead of `out`. Named accumulators, because SVE vectors cannot be array elements.
-template <size_t kRows, size_t kVectors, size_t kStep>
-HWY_NOINLINE void Tile(const Taps& taps, const TileWeights& weights, const TileOut& out,
-                       float* sums) {
-  const DF d;
-  const VF zero = hn::Zero(d);
-  VF c00 = zero, c01 = zero, c02 = zero, c03 = zero;
-  VF c10 = zero, c11 = zero, c12 = zero, c13 = zero;
-  VF c20 = zero, c21 = zero, c22 = zero, c23 = zero;
-  VF c30 = zero, c31 = zero, c32 = zero, c33 = zero;
-  VF c40 = zero, c41 = zero, c42 = zero, c43 = zero;
-  VF c50 = zero, c51 = zero, c52 = zero, c53 = zero;
-  const float* b0 = weights.Vector(0);
-  const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0);
-  const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
-  const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
-
-  const float* table[Taps::kMaxColumns];
-  for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
-    if (taps.tap_step != 0) taps.Fill(kRows, ky, 0, table);
-    for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
-      if (taps.tap_step == 0) taps.Fill(kRows, ky, kx, table);
-      const float* const* pixel = table + kx * taps.tap_step;
-      for (size_t c = 0; c < taps.length; c += taps.chunk) {
-        const size_t length = std::min(taps.chunk, taps.length - c);
-        const float* a0 = Channel(pixel[0], c);
-        const float* a1 = Channel(pixel[kRows > 1 ? taps.row_step : 0], c);
-        const float* a2 = Channel(pixel[kRows > 2 ? 2 * taps.row_step : 0], c);
-        const float* a3 = Channel(pixel[kRows > 3 ? 3 * taps.row_step : 0], c);
-        const float* a4 = Channel(pixel[kRows > 4 ? 4 * taps.row_step : 0], c);
-        const float* a5 = Channel(pixel[kRows > 5 ? 5 * taps.row_step : 0], c);
-#pragma GCC unroll 4
-        for (size_t k = 0; k < length; k += kStep) {
-          const VF w0 = hn::LoadU(d, b0 + k * kPanel);
-          const VF w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
-          const VF w2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanel) : zero;
-          const VF w3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanel) : zero;
-          MulAddRow<kVectors>(a0[k], w0, w1, w2, w3, c00, c01, c02, c03);
-          if constexpr (kRows > 1) MulAddRow<kVectors>(a1[k], w0, w1, w2, w3, c10, c11, c12, c13);
-          if constexpr (kRows > 2) MulAddRow<kVectors>(a2[k], w0, w1, w2, w3, c20, c21, c22, c23);
-          if constexpr (kRows > 3) MulAddRow<kVectors>(a3[k], w0, w1, w2, w3, c30, c31, c32, c33);
-          if constexpr (kRows > 4) MulAddRow<kVectors>(a4[k], w0, w1, w2, w3, c40, c41, c42, c43);
-          if constexpr (kRows > 5) MulAddRow<kVectors>(a5[k], w0, w1, w2, w3, c50, c51, c52, c53);
-        }
-        b0 += length * kPanel;
-        b1 += length * kPanel;
-        b2 += length * kPanel;
-        b3 += length * kPanel;
-      }
-    }
+// Asks for the weights that this tile wants kPrefetchAhead steps from now: a panel is a stream that
+// the hardware follows only within a page, and 64 steps are a page. One or two rows have no load to
+// spare for it.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void PrefetchWeights(const float* b0, const float* b1, const float* b2,
+                                const float* b3) {
+  if constexpr (kPrefetchAhead != 0 && kRows > 2) {
+    constexpr size_t kAhead = kPrefetchAhead * kPanel;
+    const size_t lanes = hn::Lanes(DF());
+    hwy::Prefetch(b0 + kAhead);
+    if (kVectors > 1 && lanes == kPanel) hwy::Prefetch(b1 + kAhead);
+    if (kVectors > 2 && lanes >= kPanel / 2) hwy::Prefetch(b2 + kAhead);
+    if (kVectors > 3 && lanes == kPanel) hwy::Prefetch(b3 + kAhead);
   }
-
-  if (sums == nullptr && out.chain->in_registers) {
-    const Finish finish(out);
-    if (HWY_LIKELY(out.cols == kVectors * hn::Lanes(d))) {
-      FinishRow<kVectors, true>(finish, 0, c00, c01, c02, c03);
-      if constexpr (kRows > 1) FinishRow<kVectors, true>(finish, 1, c10, c11, c12, c13);
-      if constexpr (kRows > 2) FinishRow<kVectors, true>(finish, 2, c20, c21, c22, c23);
-      if constexpr (kRows > 3) FinishRow<kVectors, true>(finish, 3, c30, c31, c32, c33);
-      if constexpr (kRows > 4) FinishRow<kVectors, true>(finish, 4, c40, c41, c42, c43);
-      if constexpr (kRows > 5) FinishRow<kVectors, true>(finish, 5, c50, c51, c52, c53);
-      return;
-    }
-  }
-  HWY_ALIGN float tile[kRows * kVectors * kPanel];
-  float* to = sums == nullptr ? tile : sums;
-  StoreRow<kVectors>(to, 0, c00, c01, c02, c03);
-  if constexpr (kRows > 1) StoreRow<kVectors>(to, 1, c10, c11, c12, c13);
-  if constexpr (kRows > 2) StoreRow<kVectors>(to, 2, c20, c21, c22, c23);
-  if constexpr (kRows > 3) StoreRow<kVectors>(to, 3, c30, c31, c32, c33);
-  if constexpr (kRows > 4) StoreRow<kVectors>(to, 4, c40, c41, c42, c43);
-  if constexpr (kRows > 5) StoreRow<kVectors>(to, 5, c50, c51, c52, c53);
-  if (sums == nullptr) FinishTile(out, kRows, tile, kVectors * hn::Lanes(d));
 }
 
-template <size_t kVectors, size_t kStep = 1>
+// `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors. kTable: the
+// taps come from a table of addresses, and there is one tile; otherwise a tap row is one run of
+// memory. Named accumulators, because SVE vectors cannot be array elements.
+template <size_t kRows, size_t kVectors, bool kTable>
+HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
+                        size_t count) {
+  const DF d;
+  const VF zero = hn::Zero(d);
+  const size_t cols = kVectors * hn::Lanes(d);
+  const float* data = taps.data;
+  Finish finish(out);
+  size_t tile = 0;
+  do {
+    VF c00 = zero, c01 = zero, c02 = zero, c03 = zero;
+    VF c10 = zero, c11 = zero, c12 = zero, c13 = zero;
+    VF c20 = zero, c21 = zero, c22 = zero, c23 = zero;
+    VF c30 = zero, c31 = zero, c32 = zero, c33 = zero;
+    VF c40 = zero, c41 = zero, c42 = zero, c43 = zero;
+    VF c50 = zero, c51 = zero, c52 = zero, c53 = zero;
+    const float* b0 = weights.Vector(0);
+    const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0);
+    const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
+    const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
+    const auto run = [&](const float* a0, const float* a1, const float* a2, const float* a3,
+                         const float* a4, const float* a5, size_t length) HWY_ATTR {
+#pragma GCC unroll 4
+      for (size_t k = 0; k < length; ++k) {
+        const VF w0 = hn::LoadU(d, b0 + k * kPanel);
+        const VF w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
+        const VF w2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanel) : zero;
+        const VF w3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanel) : zero;
+        PrefetchWeights<kRows, kVectors>(b0 + k * kPanel, b1 + k * kPanel, b2 + k * kPanel,
+                                         b3 + k * kPanel);
+        MulAddRow<kVectors>(a0[k], w0, w1, w2, w3, c00, c01, c02, c03);
+        if constexpr (kRows > 1) MulAddRow<kVectors>(a1[k], w0, w1, w2, w3, c10, c11, c12, c13);
+        if constexpr (kRows > 2) MulAddRow<kVectors>(a2[k], w0, w1, w2, w3, c20, c21, c22, c23);
+        if constexpr (kRows > 3) MulAddRow<kVectors>(a3[k], w0, w1, w2, w3, c30, c31, c32, c33);
+        if constexpr (kRows > 4) MulAddRow<kVectors>(a4[k], w0, w1, w2, w3, c40, c41, c42, c43);
+        if constexpr (kRows > 5) MulAddRow<kVectors>(a5[k], w0, w1, w2, w3, c50, c51, c52, c53);
+      }
+      b0 += length * kPanel;
+      b1 += length * kPanel;
+      b2 += length * kPanel;
+      b3 += length * kPanel;
+    };
+    if constexpr (kTable) {
+      const float* table[Taps::kMaxColumns];
+      for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
+        if (taps.tap_step != 0) taps.Fill(ky, 0, table);
+        for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
+          if (taps.tap_step == 0) taps.Fill(ky, kx, table);
+          const float* const* pixel = table + kx * taps.tap_step;
+          const size_t step = taps.row_step;
+          for (size_t c = 0; c < taps.length; c += taps.chunk) {
+            run(Channel(pixel[0], c), Channel(pixel[kRows > 1 ? step : 0], c),
+                Channel(pixel[kRows > 2 ? 2 * step : 0], c),
+                Channel(pixel[kRows > 3 ? 3 * step : 0], c),
+                Channel(pixel[kRows > 4 ? 4 * step : 0], c),
+                Channel(pixel[kRows > 5 ? 5 * step : 0], c), std::min(taps.chunk, taps.length - c));
+          }
+        }
+      }
+    } else {
+      const float* a = data;
+      const size_t stride = taps.stride;
+      for (size_t ky = 0; ky < taps.kernel_h; ++ky, a += taps.step_h) {
+        run(a, a + (kRows > 1 ? stride : 0), a + (kRows > 2 ? 2 * stride : 0),
+            a + (kRows > 3 ? 3 * stride : 0), a + (kRows > 4 ? 4 * stride : 0),
+            a + (kRows > 5 ? 5 * stride : 0), taps.length);
+      }
+      data += kRows * stride;
+    }
+
+    if (HWY_LIKELY(out.chain->in_registers)) {
+      if (finish.add == nullptr) {
+        FinishRows<kRows, kVectors, false>(finish, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20,
+                                           c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
+                                           c50, c51, c52, c53);
+      } else {
+        FinishRows<kRows, kVectors, true>(finish, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20,
+                                          c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
+                                          c50, c51, c52, c53);
+      }
+      finish.Advance(kRows);
+    } else {
+      HWY_ALIGN float sums[kRows * kVectors * kPanel];
+      StoreRows<kRows, kVectors>(sums, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23,
+                                 c30, c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
+      TileOut at = out;
+      at.y += tile * kRows * at.y_stride;
+      at.pos.pixel += tile * kRows;
+      FinishTile(at, kRows, sums, cols);
+    }
+  } while (++tile < count);
+}
+
+template <size_t kVectors, bool kTable>
 HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weights,
-                         const TileOut& out, float* sums = nullptr) {
+                         const TileOut& out, size_t count) {
   switch (rows) {
     case 1:
-      return Tile<1, kVectors, kStep>(taps, weights, out, sums);
+      return Tiles<1, kVectors, kTable>(taps, weights, out, count);
     case 2:
-      return Tile<2, kVectors, kStep>(taps, weights, out, sums);
+      return Tiles<2, kVectors, kTable>(taps, weights, out, count);
     case 3:
-      return Tile<3, kVectors, kStep>(taps, weights, out, sums);
+      return Tiles<3, kVectors, kTable>(taps, weights, out, count);
     case 4:
-      return Tile<4, kVectors, kStep>(taps, weights, out, sums);
+      return Tiles<4, kVectors, kTable>(taps, weights, out, count);
     case 5:
-      return Tile<5, kVectors, kStep>(taps, weights, out, sums);
+      return Tiles<5, kVectors, kTable>(taps, weights, out, count);
     default:
-      return Tile<6, kVectors, kStep>(taps, weights, out, sums);
+      return Tiles<6, kVectors, kTable>(taps, weights, out, count);
   }
 }
 
@@ -139,19 +175,21 @@ constexpr size_t VectorsFor(size_t rows) {
   return rows <= 2 ? std::max(kVectorTile, kVectorTileTwoRows) : kVectorTile;
 }
 
-// A tile of `rows` rows and out.cols <= VectorsFor(rows) * lanes outputs.
-HWY_INLINE void RunTile(size_t rows, const Taps& taps, const TileWeights& weights,
-                        const TileOut& out) {
+// `count` tiles of `rows` rows and out.cols <= VectorsFor(rows) * lanes outputs; one tile where
+// kTable.
+template <bool kTable>
+HWY_INLINE void RunTiles(size_t rows, const Taps& taps, const TileWeights& weights,
+                         const TileOut& out, size_t count) {
   const size_t vectors = (out.cols + hn::Lanes(DF()) - 1) / hn::Lanes(DF());
   if constexpr (kVectorTile >= 4) {
-    if (vectors == 4) return TileRows<4>(rows, taps, weights, out);
-    if (vectors == 3) return TileRows<3>(rows, taps, weights, out);
+    if (vectors == 4) return TileRows<4, kTable>(rows, taps, weights, out, count);
+    if (vectors == 3) return TileRows<3, kTable>(rows, taps, weights, out, count);
   } else {
-    if (vectors >= 3 && rows == 1) return Tile<1, 4, 1>(taps, weights, out, nullptr);
-    if (vectors >= 3) return Tile<2, 4, 1>(taps, weights, out, nullptr);
+    if (vectors >= 3 && rows == 1) return Tiles<1, 4, kTable>(taps, weights, out, count);
+    if (vectors >= 3) return Tiles<2, 4, kTable>(taps, weights, out, count);
   }
-  if (vectors == 2) return TileRows<2>(rows, taps, weights, out);
-  return TileRows<1>(rows, taps, weights, out);
+  if (vectors == 2) return TileRows<2, kTable>(rows, taps, weights, out, count);
+  return TileRows<1, kTable>(rows, taps, weights, out, count);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

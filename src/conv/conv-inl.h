@@ -20,9 +20,10 @@ HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t chann
   return {args.chain, {t.image, t.row, t.pixel, channel}, y, args.y.pixel_stride, cols};
 }
 
-// Units (tiles) [begin, end) of one group of a dense convolution, outputs [n0, n1) of the group.
+// Units (tiles) [begin, end) of one group of a dense convolution, outputs [n0, n1) of the group, in
+// blocks of `width`. Inner tiles of one height in one row run together, as many as `together`.
 HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, size_t g, size_t n0,
-                               size_t n1, size_t width) {
+                               size_t n1, size_t width, size_t together) {
   const Conv2dShape& s = *args.shape;
   const size_t channels = s.channels / s.groups;
   const size_t outputs = s.outputs / s.groups;
@@ -30,29 +31,33 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, s
   const float* group = args.panels + g * ((outputs + kPanel - 1) / kPanel) * panel_stride;
   HWY_ALIGN float patch[kPatchFloats];
   const size_t inner_end = InnerEnd(args);
-  TileCursor cursor(args, begin);
   Taps taps;
-  bool inner = false;  // `taps` are those of the last tile, an inner one of the same row
-  size_t step = 0;
-  for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
+  TileCursor cursor(args, begin);
+  for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
-    if (inner && t.pixel != 0 && t.pixel + t.pixels <= inner_end) {
-      taps.data += step;
-    } else {
-      taps = DenseTaps(args, t, g * channels, channels, patch);
-      inner = taps.columns == 0 && taps.data != patch;
+    DenseTaps(args, t, g * channels, channels, patch, taps);
+    size_t count = 1;
+    if (taps.columns == 0 && taps.data != patch) {
+      count = cursor.Together(std::min(together, end - unit), inner_end);
     }
-    step = t.pixels * taps.stride;
     for (size_t n = n0; n < n1; n += width) {
       const TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
-      const size_t cols = std::min(width, n1 - n);
-      RunTile(t.pixels, taps, weights, ConvOut(args, t, g * outputs + n, cols));
+      const TileOut out = ConvOut(args, t, g * outputs + n, std::min(width, n1 - n));
+      if (taps.columns == 0) {
+        RunTiles<false>(t.pixels, taps, weights, out, count);
+      } else {
+        RunTiles<true>(t.pixels, taps, weights, out, 1);
+      }
     }
+    unit += count;
+    cursor.Advance(count);
   }
 }
 
-// Units [begin, end) of a dense convolution. Weights that fit half of L1 stay there while tiles
-// pass; of larger ones, a block as wide as a tile stays in L2 while all pixels pass.
+// Units (tiles) [begin, end) of a dense convolution. Either all weights meet a few tiles, whose
+// inputs stay in L1, before the next few: then the weights are read from L2 again for each of them.
+// Or a block of weights as wide as a tile meets all tiles: then the image is read again for each
+// block. Whichever reads less; in doubt the first, which writes each output pixel at once.
 HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   const Conv2dShape& s = *args.shape;
   const size_t outputs = s.outputs / s.groups;
@@ -61,11 +66,19 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   size_t width = VectorsFor(pixels) * hn::Lanes(DF());
   // A block of weights that would leave no room in L2 is halved.
   if (depth * width * sizeof(float) > args.large_weights && width > kPanel) width /= 2;
-  const bool small = depth * outputs * sizeof(float) <= args.small_weights;
-  const size_t block = small ? outputs : width;
+  const size_t weights = depth * outputs * sizeof(float);
+  const size_t tile_bytes = pixels * s.stride_w * args.x.pixel_stride * s.kernel_h * sizeof(float);
+  const size_t together = std::max(args.tile_inputs / std::max(tile_bytes, size_t{1}), size_t{1});
+  const size_t image = (end - begin) * tile_bytes / s.kernel_h;
+  const size_t blocks = (outputs + width - 1) / width;
+  const size_t weights_again = weights <= args.tile_inputs ? 0 : (end - begin) / together * weights;
+  const size_t image_again = image <= args.tile_inputs ? 0 : blocks * image;
+  const bool all_weights = weights <= args.small_weights && weights_again <= 2 * image_again;
+  const size_t block = all_weights ? outputs : width;
   for (size_t g = 0; g < s.groups; ++g) {
     for (size_t n = 0; n < outputs; n += block) {
-      ConvDenseBlock(args, begin, end, g, n, std::min(n + block, outputs), width);
+      ConvDenseBlock(args, begin, end, g, n, std::min(n + block, outputs), width,
+                     all_weights ? together : args.tiles);
     }
   }
 }
@@ -91,16 +104,17 @@ HWY_INLINE void ConvGrouped(const ConvArgs& args, size_t begin, size_t end) {
     TileCursor cursor(args, begin);
     for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
       const ConvTile& t = cursor.tile();
-      const Taps taps = ImageTaps(args, t, 0, channels);
+      Taps taps;
+      ImageTaps(args, t, 0, channels, taps);
       const float* table[Taps::kMaxColumns];
       HWY_ALIGN float tile[kRowTile * kPanel];
       for (size_t r = 0; r < t.pixels; ++r) {
         const float* w = args.panels + n / kPanel * panel_stride + n % kPanel;
         VF sum = hn::Zero(d);
         for (size_t ky = 0; ky < s.kernel_h; ++ky) {
-          if (taps.tap_step != 0) taps.Fill(t.pixels, ky, 0, table);
+          if (taps.tap_step != 0) taps.Fill(ky, 0, table);
           for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-            if (taps.tap_step == 0) taps.Fill(t.pixels, ky, kx, table);
+            if (taps.tap_step == 0) taps.Fill(ky, kx, table);
             const float* a = table[r * taps.row_step + kx * taps.tap_step];
             for (size_t c = 0; c < channels; ++c, w += kPanel) {
               const VF x = a == kZeros ? hn::Zero(d) : hn::GatherIndex(d, a + c, index);

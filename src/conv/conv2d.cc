@@ -105,7 +105,8 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
   const MatView<const float> weights(w.panels(), 1, floats + (w.bias() ? shape.outputs : 0));
   if (MayOverlap(output, AsImage(weights))) return {StatusCode::kOverlap, "y overlaps w"};
   Chain chain;
-  if (Status status = CompileChain(epilogue, w.bias(), output, false, target, chain);
+  if (Status status = CompileChain(
+          epilogue, w.bias(), [&] { return output; }, false, target, chain);
       !status.ok()) {
     return status;
   }
@@ -118,7 +119,8 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
                 &chain,
                 PlanFor(shape),
                 0,
-                arch::Caches().l1 / 2,
+                arch::Caches().l1 * 3 / 8,
+                arch::Caches().l2 / 2,
                 arch::Caches().l2 * 3 / 4};
   Flatten(args, output);
   const size_t row_tile = HWY_DISPATCH_TABLE(ConvRowTile)[target]();

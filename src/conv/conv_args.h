@@ -27,7 +27,8 @@ struct ConvArgs {
   const Chain* chain;
   ConvPlan plan;
   size_t tiles;          // of one output row
-  size_t small_weights;  // bytes that stay in L1 beside what a tile reads
+  size_t tile_inputs;    // bytes of inputs that stay in L1 beside a block of weights
+  size_t small_weights;  // bytes that stay in L2 beside the images
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2
 };
 
@@ -45,6 +46,7 @@ class TileCursor {
         width_(args.y.width),
         each_(width_ / args.tiles),
         extra_(width_ % args.tiles),
+        tiles_(args.tiles),
         index_(unit % args.tiles) {
     const size_t line = unit / args.tiles;
     tile_.image = line / height_;
@@ -53,9 +55,22 @@ class TileCursor {
     tile_.pixels = each_ + (index_ < extra_ ? 1 : 0);
   }
   const ConvTile& tile() const { return tile_; }
-  void Next() {
-    ++index_;
-    tile_.pixel += tile_.pixels;
+  // How many tiles from this one on, in its row, have its height and end at `end` or before it: at
+  // most `most`, at least this one.
+  size_t Together(size_t most, size_t end) const {
+    const size_t equal = (index_ < extra_ ? extra_ : tiles_) - index_;
+    if (equal < most) most = equal;
+    size_t count = 1;
+    for (size_t next = tile_.pixel + 2 * tile_.pixels; count < most && next <= end;
+         next += tile_.pixels) {
+      ++count;
+    }
+    return count;
+  }
+  void Next() { Advance(1); }
+  void Advance(size_t count) {  // tiles of one height in one row
+    index_ += count;
+    tile_.pixel += count * tile_.pixels;
     if (tile_.pixel == width_) {
       index_ = 0;
       tile_.pixel = 0;
@@ -68,20 +83,32 @@ class TileCursor {
   }
 
  private:
-  size_t height_, width_, each_, extra_, index_;
+  size_t height_, width_, each_, extra_, tiles_, index_;
   ConvTile tile_;
+};
+
+// The addresses that a tile of a kernel three taps wide reads: for each row of taps, the columns of
+// the image, and kZeros for those in the padding.
+struct TapTable {
+  static constexpr size_t kColumns = 16;  // (6 - 1) * 2 + 3 = 13 at most
+  static constexpr size_t kRows = 7;
+  const float* pixel[kRows][kColumns];
+
+  // For the channels from `channel` on. True where the tile meets the padding.
+  bool Fill(const ConvArgs& args, const ConvTile& t, size_t channel);
 };
 
 // What the pixels of a tile read, from `channel` on, `channels` for each tap, straight from the
 // image.
-Taps ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels);
+void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+               Taps& taps);
 
 // The same for a dense tile, in the form that costs least: neighbouring taps that are neighbours in
 // memory become one long run. Where runs would be short or meet the padding and a tile reads little
 // (first layers), its inputs are copied into `patch`, on the stack: one run for each pixel.
 constexpr size_t kPatchFloats = 384;
-Taps DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-               float* patch);
+void DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+               float* patch, Taps& taps);
 
 // The first output pixel of a row whose taps leave the image on the right. Tiles that end at or
 // before it, and follow an inner tile, are inner tiles too.

@@ -46,9 +46,9 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
   const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
   const float* table[Taps::kMaxColumns];
   for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
-    if (taps.tap_step != 0) taps.Fill(kRows, ky, 0, table);
+    if (taps.tap_step != 0) taps.Fill(ky, 0, table);
     for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
-      if (taps.tap_step == 0) taps.Fill(kRows, ky, kx, table);
+      if (taps.tap_step == 0) taps.Fill(ky, kx, table);
       const float* const* pixel = table + kx * taps.tap_step;
       const VF w0 = hn::LoadU(d, b0);
       const VF w1 = kVectors > 1 ? hn::LoadU(d, b1) : zero;
@@ -81,23 +81,22 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
       b3 += kPanel;
     }
   }
-  if (!kTail && out.chain->in_registers) {
+  if (out.chain->in_registers) {
     const Finish finish(out);
-    FinishRow<kVectors, true>(finish, 0, c00, c01, c02, c03);
-    if constexpr (kRows > 1) FinishRow<kVectors, true>(finish, 1, c10, c11, c12, c13);
-    if constexpr (kRows > 2) FinishRow<kVectors, true>(finish, 2, c20, c21, c22, c23);
-    if constexpr (kRows > 3) FinishRow<kVectors, true>(finish, 3, c30, c31, c32, c33);
-    if constexpr (kRows > 4) FinishRow<kVectors, true>(finish, 4, c40, c41, c42, c43);
-    if constexpr (kRows > 5) FinishRow<kVectors, true>(finish, 5, c50, c51, c52, c53);
+    if (finish.add == nullptr) {
+      FinishRows<kRows, kVectors, false>(finish, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20,
+                                         c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43, c50,
+                                         c51, c52, c53);
+    } else {
+      FinishRows<kRows, kVectors, true>(finish, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21,
+                                        c22, c23, c30, c31, c32, c33, c40, c41, c42, c43, c50, c51,
+                                        c52, c53);
+    }
     return;
   }
   HWY_ALIGN float tile[kRows * kVectors * kPanel];
-  StoreRow<kVectors>(tile, 0, c00, c01, c02, c03);
-  if constexpr (kRows > 1) StoreRow<kVectors>(tile, 1, c10, c11, c12, c13);
-  if constexpr (kRows > 2) StoreRow<kVectors>(tile, 2, c20, c21, c22, c23);
-  if constexpr (kRows > 3) StoreRow<kVectors>(tile, 3, c30, c31, c32, c33);
-  if constexpr (kRows > 4) StoreRow<kVectors>(tile, 4, c40, c41, c42, c43);
-  if constexpr (kRows > 5) StoreRow<kVectors>(tile, 5, c50, c51, c52, c53);
+  StoreRows<kRows, kVectors>(tile, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23, c30,
+                             c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
   FinishTile(out, kRows, tile, kVectors * hn::Lanes(d));
 }
 
@@ -125,45 +124,48 @@ HWY_INLINE bool IsThreeWide(const Conv2dShape& s) {
   return s.kernel_w == 3 && s.dilation_w == 1 && s.stride_w <= 2 && s.kernel_h <= TapTable::kRows;
 }
 
+// All channels of units (tiles) [begin, end).
+template <size_t kStride>
 HWY_INLINE void ConvDepthwiseThree(const ConvArgs& args, size_t begin, size_t end) {
   const size_t all = args.shape->channels;
-  TapTable table = {};
   const size_t inner_end = InnerEnd(args);
-  bool inner = false;  // the table is that of the last tile, an inner one of the same row
-  size_t step = 0;
+  const size_t pixel_step = kStride * args.x.pixel_stride;
+  TapTable table;
   TileCursor cursor(args, begin);
-  for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
+  for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
+    const size_t pixels = t.pixels;
+    size_t count = 1;
     for (size_t first = 0; first < all; first += kZeroRun) {
-      const size_t channels = std::min(kZeroRun, all - first);
-      if (inner && t.pixel != 0 && t.pixel + t.pixels <= inner_end) {
-        for (size_t ky = 0; ky < args.shape->kernel_h; ++ky) {
-          for (const float*& column : table.pixel[ky]) column += step;
-        }
-      } else {
-        const Taps taps = ImageTaps(args, t, first, 1);
-        for (size_t ky = 0; ky < taps.kernel_h; ++ky) taps.FillFromImage(ky, 0, table.pixel[ky]);
-        inner = !taps.border && all <= kZeroRun;
-      }
-      step = t.pixels * args.shape->stride_w * args.x.pixel_stride;
-      const TileOut out = ConvOut(args, t, first, channels);
-      if (args.shape->stride_w == 1) {
-        DepthwiseThreePixels<1>(table, args, t.pixels, first, out);
-      } else {
-        DepthwiseThreePixels<2>(table, args, t.pixels, first, out);
+      const bool border = table.Fill(args, t, first);
+      if (!border) count = cursor.Together(end - unit, inner_end);
+      TileOut out = ConvOut(args, t, first, std::min(kZeroRun, all - first));
+      Finish finish(out);
+      for (size_t i = 0; i < count; ++i) {
+        DepthwiseThreePixels<kStride>(table, args, pixels, first, i * pixels * pixel_step, out,
+                                      finish);
+        out.y += pixels * out.y_stride;
+        out.pos.pixel += pixels;
+        finish.Advance(pixels);
       }
     }
+    unit += count;
+    cursor.Advance(count);
   }
 }
 
 // Units (tiles) [begin, end): pixels outside, so that an input row is read while it is in L1 and
 // the weights, 64 bytes a tap and panel, stay there too.
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
-  if (IsThreeWide(*args.shape)) return ConvDepthwiseThree(args, begin, end);
+  if (IsThreeWide(*args.shape)) {
+    if (args.shape->stride_w == 1) return ConvDepthwiseThree<1>(args, begin, end);
+    return ConvDepthwiseThree<2>(args, begin, end);
+  }
   const size_t lanes = hn::Lanes(DF());
   const size_t taps_count = args.shape->kernel_h * args.shape->kernel_w;
   const size_t panel_stride = taps_count * kPanel;
   const size_t channels = args.shape->channels;
+  Taps taps;
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
     const ConvTile& t = cursor.tile();
@@ -172,7 +174,7 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
       const size_t vectors = std::min((channels - c) / lanes, kVectorTile);
       const size_t cols = vectors == 0 ? channels - c : vectors * lanes;
-      const Taps taps = ImageTaps(args, t, c, 1);
+      ImageTaps(args, t, c, 1, taps);
       const TileOut out = ConvOut(args, t, c, cols);
       switch (vectors) {
         case 0:

@@ -165,7 +165,9 @@ Status Pool(bool max, ImageView<const float> x, const Pool2dShape& shape, const 
   if (Status status = CheckPoolImages(x, shape, output); !status.ok()) return status;
   if (Status status = CheckParallel(parallel); !status.ok()) return status;
   Chain chain;
-  if (Status status = CompileChain(epilogue, nullptr, output, false, target, chain); !status.ok()) {
+  if (Status status = CompileChain(
+          epilogue, nullptr, [&] { return output; }, false, target, chain);
+      !status.ok()) {
     return status;
   }
   if (y.images == 0 || y.height == 0 || y.width == 0 || y.channels == 0) return {};

@@ -27,15 +27,40 @@ Inside TapsInside(ptrdiff_t start, size_t taps, size_t step, size_t size) {
   return inside;
 }
 
-// A short run, without the call of a library function.
-inline void CopyRun(const float* from, float* to, size_t count) {
-  for (; count >= 4; count -= 4, from += 4, to += 4) std::memcpy(to, from, 4 * sizeof(float));
-  if (count & 2) {
-    std::memcpy(to, from, 2 * sizeof(float));
-    from += 2;
-    to += 2;
+inline void CopyFour(const float* from, float* to) { std::memcpy(to, from, 4 * sizeof(float)); }
+
+// `rows` runs of `count` floats, 4 * kFours <= count < 4 * kFours + 4, the last four of a run again
+// instead of one at a time.
+template <size_t kFours>
+void CopyFours(const float* from, size_t from_step, float* to, size_t to_step, size_t rows,
+               size_t count) {
+  for (size_t r = 0; r < rows; ++r, from += from_step, to += to_step) {
+    for (size_t i = 0; i < kFours; ++i) CopyFour(from + 4 * i, to + 4 * i);
+    CopyFour(from + count - 4, to + count - 4);
   }
-  if (count & 1) *to = *from;
+}
+
+void CopyRuns(const float* from, size_t from_step, float* to, size_t to_step, size_t rows,
+              size_t count) {
+  switch (count / 4) {
+    case 0:
+      for (size_t r = 0; r < rows; ++r, from += from_step, to += to_step) {
+        to[0] = from[0];
+        if (count > 1) to[1] = from[1];
+        if (count > 2) to[2] = from[2];
+      }
+      return;
+    case 1:
+      return CopyFours<1>(from, from_step, to, to_step, rows, count);
+    case 2:
+      return CopyFours<2>(from, from_step, to, to_step, rows, count);
+    case 3:
+      return CopyFours<3>(from, from_step, to, to_step, rows, count);
+    default:
+      for (size_t r = 0; r < rows; ++r, from += from_step, to += to_step) {
+        std::memcpy(to, from, count * sizeof(float));
+      }
+  }
 }
 
 // Copies what each pixel of the tile reads, taps row-major, zeros for the padding: straight from
@@ -45,37 +70,68 @@ void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
   const size_t channels = taps.length;
   const size_t run = taps.kernel_w * channels;
   const size_t depth = taps.kernel_h * run;
-  std::fill(patch, patch + t.pixels * depth, 0.0f);
+  if (taps.border) std::fill(patch, patch + t.pixels * depth, 0.0f);
   const Inside rows = TapsInside(taps.y, taps.kernel_h, taps.dilation_h, taps.height);
+  if (rows.first >= rows.last) return;
+  const size_t row_count = rows.last - rows.first;
+  const size_t row_step = taps.dilation_h * taps.row_stride;
+  const float* first_row =
+      taps.data +
+      static_cast<size_t>(taps.y + static_cast<ptrdiff_t>(rows.first * taps.dilation_h)) *
+          taps.row_stride;
   for (size_t r = 0; r < t.pixels; ++r) {
     const ptrdiff_t x = taps.x + static_cast<ptrdiff_t>(r * taps.stride_w);
     const Inside columns = TapsInside(x, taps.kernel_w, 1, taps.width);
-    if (rows.first >= rows.last || columns.first >= columns.last) continue;
+    if (columns.first >= columns.last) continue;
     const size_t count = columns.last - columns.first;
-    const size_t row_step = taps.dilation_h * taps.row_stride;
-    const float* from =
-        taps.data +
-        static_cast<size_t>(taps.y + static_cast<ptrdiff_t>(rows.first * taps.dilation_h)) *
-            taps.row_stride +
-        static_cast<size_t>(x + static_cast<ptrdiff_t>(columns.first)) * taps.pixel_stride;
+    const float* from = first_row + static_cast<size_t>(x + static_cast<ptrdiff_t>(columns.first)) *
+                                        taps.pixel_stride;
     float* to = patch + r * depth + rows.first * run + columns.first * channels;
-    for (size_t ky = rows.first; ky < rows.last; ++ky, from += row_step, to += run) {
-      if (taps.pixel_stride == channels) {
-        CopyRun(from, to, count * channels);
-      } else {
-        for (size_t i = 0; i < count; ++i) {
-          CopyRun(from + i * taps.pixel_stride, to + i * channels, channels);
-        }
-      }
+    if (taps.pixel_stride == channels) {
+      CopyRuns(from, row_step, to, run, row_count, count * channels);
+      continue;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      CopyRuns(from + i * taps.pixel_stride, row_step, to + i * channels, run, row_count, channels);
     }
   }
 }
 
 }  // namespace
 
-Taps ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels) {
+bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel) {
   const Conv2dShape& s = *args.shape;
-  Taps taps;
+  const ImageView<const float>& image = args.x;
+  const size_t columns = ColumnsOf(s, t);
+  // Columns [left, right) and tap rows [top, bottom) lie in the image.
+  const size_t column = t.pixel * s.stride_w;
+  const size_t row = t.row * s.stride_h;
+  const size_t left = std::min(column < s.padding.left ? s.padding.left - column : 0, columns);
+  const size_t end = image.width + s.padding.left;
+  const size_t right = std::max(std::min(end - std::min(end, column), columns), left);
+  const size_t x = column + left - s.padding.left;  // of column `left`
+  bool border = left != 0 || right != columns;
+  for (size_t ky = 0; ky < s.kernel_h; ++ky) {
+    const float** const to = pixel[ky];
+    const size_t y = row + ky * s.dilation_h - s.padding.top;  // huge above the image
+    if (y >= image.height) {
+      border = true;
+      for (size_t i = 0; i < columns; ++i) to[i] = kZeros;
+      continue;
+    }
+    const float* from = image.data + t.image * image.image_stride + y * image.row_stride + channel;
+    for (size_t i = 0; i < left; ++i) to[i] = kZeros;
+    const size_t pixel_stride = image.pixel_stride;
+    size_t offset = x * pixel_stride;
+    for (size_t i = left; i < right; ++i, offset += pixel_stride) to[i] = from + offset;
+    for (size_t i = right; i < columns; ++i) to[i] = kZeros;
+  }
+  return border;
+}
+
+void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+               Taps& taps) {
+  const Conv2dShape& s = *args.shape;
   taps.kernel_h = s.kernel_h;
   taps.kernel_w = s.kernel_w;
   taps.length = channels;
@@ -87,13 +143,10 @@ Taps ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   const size_t last_x = static_cast<size_t>(taps.x) + columns - 1;
   taps.border = taps.y < 0 || taps.x < 0 || last_y >= args.x.height || last_x >= args.x.width;
   taps.chunk = taps.border ? kZeroRun : channels;
-  if (columns <= Taps::kMaxColumns) {
-    taps.columns = columns;
-    taps.row_step = s.stride_w;
-    taps.tap_step = s.dilation_w;
-  } else {
-    taps.columns = t.pixels;
-  }
+  const bool row_table = columns <= Taps::kMaxColumns;
+  taps.columns = row_table ? columns : t.pixels;
+  taps.row_step = row_table ? s.stride_w : 1;
+  taps.tap_step = row_table ? s.dilation_w : 0;
   taps.stride_w = s.stride_w;
   taps.dilation_h = s.dilation_h;
   taps.dilation_w = s.dilation_w;
@@ -101,34 +154,33 @@ Taps ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   taps.width = args.x.width;
   taps.row_stride = args.x.row_stride;
   taps.pixel_stride = args.x.pixel_stride;
-  return taps;
 }
 
-Taps DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-               float* patch) {
+void DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+               float* patch, Taps& taps) {
   const Conv2dShape& s = *args.shape;
-  const Taps image = ImageTaps(args, t, channel, channels);
+  ImageTaps(args, t, channel, channels, taps);
   const size_t run = s.kernel_w * channels;
-  const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && image.pixel_stride == channels);
-  Taps taps;
+  const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && taps.pixel_stride == channels);
   // Below this length the code around a run takes longer than the run.
   constexpr size_t kShortRun = 5;
-  if ((image.border || !one_run || run < kShortRun) && s.kernel_h * s.kernel_w > 1 &&
-      image.tap_step == 1 && s.kernel_h <= kPatchFloats && run <= kPatchFloats &&
+  if ((taps.border || !one_run || run < kShortRun) && s.kernel_h * s.kernel_w > 1 &&
+      taps.tap_step == 1 && s.kernel_h <= kPatchFloats && run <= kPatchFloats &&
       t.pixels * s.kernel_h * run <= kPatchFloats) {
-    CopyPatch(image, t, patch);
+    CopyPatch(taps, t, patch);
+    taps.kernel_h = 1;
     taps.data = patch;
     taps.length = taps.chunk = taps.stride = s.kernel_h * run;
-    return taps;
+    taps.columns = 0;
+    return;
   }
-  if (image.border || !one_run) return image;
-  taps.kernel_h = s.kernel_h;
+  if (taps.border || !one_run) return;
   taps.length = taps.chunk = run;
-  taps.data = image.data + static_cast<size_t>(image.y) * image.row_stride +
-              static_cast<size_t>(image.x) * image.pixel_stride;
-  taps.stride = s.stride_w * image.pixel_stride;
-  taps.step_h = s.dilation_h * image.row_stride;
-  return taps;
+  taps.data += static_cast<size_t>(taps.y) * taps.row_stride +
+               static_cast<size_t>(taps.x) * taps.pixel_stride;
+  taps.stride = s.stride_w * taps.pixel_stride;
+  taps.step_h = s.dilation_h * taps.row_stride;
+  taps.columns = 0;
 }
 
 size_t InnerEnd(const ConvArgs& args) {

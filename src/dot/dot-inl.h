@@ -1,4 +1,4 @@
-// The dot product that Dot and Gemv share: kRows rows of `a` against one `b`.
+// The dot product that Dot and Gemv share: rows of `a` against one `b`.
 // Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_DOT_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_DOT_DOT_INL_H_
@@ -9,133 +9,159 @@
 
 #include <algorithm>
 
+#include "arch/tiles-inl.h"
 #include "src/common/lanes64-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-// One step of register kRegister of the 64 lanes, elements i on: full, or what `n` leaves of it
-// with zeros behind. In the last, partial step every register takes part, so that a lane's sum does
-// not depend on how many lanes share its register.
-template <size_t kRegisters, size_t kRegister, bool kFull>
-HWY_INLINE void DotStep(const float* a, const float* b, size_t i, size_t n, VF& sum) {
+// One step of register kRegister of the 64 lanes.
+template <size_t kRegisters, size_t kRegister>
+HWY_INLINE void DotStep(const float* a, const float* b, VF& sum) {
   if constexpr (kRegister < kRegisters) {
     const DF d;
-    i += kRegister * hn::Lanes(d);
-    if constexpr (kFull) {
-      sum = Fma(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum);
-    } else {
-      const size_t rest = i < n ? std::min(n - i, hn::Lanes(d)) : 0;
-      const size_t at = rest == 0 ? 0 : i;
-      sum = Fma(hn::LoadN(d, a + at, rest), hn::LoadN(d, b + at, rest), sum);
+    const size_t at = kRegister * hn::Lanes(d);
+    sum = Fma(hn::LoadU(d, a + at), hn::LoadU(d, b + at), sum);
+  }
+}
+
+// The same in the last, partial round, of which `rest` elements are left. By the order of
+// lanefuse/dot.h the lanes without an element add 0 * 0, which turns a sum of -0 into +0 and does
+// nothing else; EndOfSums() makes up for the registers that are left out here.
+template <size_t kRegisters, size_t kRegister>
+HWY_INLINE void DotRest(const float* a, const float* b, size_t rest, VF& sum) {
+  if constexpr (kRegister < kRegisters) {
+    const DF d;
+    const size_t at = kRegister * hn::Lanes(d);
+    if (rest >= at + hn::Lanes(d)) {
+      DotStep<kRegisters, kRegister>(a, b, sum);
+    } else if (rest > at) {
+      sum = Fma(hn::LoadN(d, a + at, rest - at), hn::LoadN(d, b + at, rest - at), sum);
     }
   }
 }
 
+// What is added to the joined lanes: a sum whose lanes are all -0 stays -0 only if every lane had
+// an element in every round.
+HWY_INLINE VF EndOfSums(VF sum, size_t n) {
+  return hn::Add(sum, hn::Set(DF(), n % kVirtualLanes == 0 ? -0.0f : 0.0f));
+}
+
+// The 64 lanes of one row, down to one register. kRegisters: 64 / Lanes, or fewer where n leaves
+// the registers behind them empty.
 template <size_t kRegisters>
-HWY_INLINE float DotOneRow(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t n) {
+HWY_INLINE VF DotRow(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t n) {
   const VF zero = hn::Zero(DF());
   VF s0 = zero, s1 = zero, s2 = zero, s3 = zero, s4 = zero, s5 = zero, s6 = zero, s7 = zero;
   VF s8 = zero, s9 = zero, sa = zero, sb = zero, sc = zero, sd = zero, se = zero, sf = zero;
   size_t i = 0;
   for (; i + kVirtualLanes <= n; i += kVirtualLanes) {
-    DotStep<kRegisters, 0, true>(a, b, i, n, s0);
-    DotStep<kRegisters, 1, true>(a, b, i, n, s1);
-    DotStep<kRegisters, 2, true>(a, b, i, n, s2);
-    DotStep<kRegisters, 3, true>(a, b, i, n, s3);
-    DotStep<kRegisters, 4, true>(a, b, i, n, s4);
-    DotStep<kRegisters, 5, true>(a, b, i, n, s5);
-    DotStep<kRegisters, 6, true>(a, b, i, n, s6);
-    DotStep<kRegisters, 7, true>(a, b, i, n, s7);
-    DotStep<kRegisters, 8, true>(a, b, i, n, s8);
-    DotStep<kRegisters, 9, true>(a, b, i, n, s9);
-    DotStep<kRegisters, 10, true>(a, b, i, n, sa);
-    DotStep<kRegisters, 11, true>(a, b, i, n, sb);
-    DotStep<kRegisters, 12, true>(a, b, i, n, sc);
-    DotStep<kRegisters, 13, true>(a, b, i, n, sd);
-    DotStep<kRegisters, 14, true>(a, b, i, n, se);
-    DotStep<kRegisters, 15, true>(a, b, i, n, sf);
+    DotStep<kRegisters, 0>(a + i, b + i, s0);
+    DotStep<kRegisters, 1>(a + i, b + i, s1);
+    DotStep<kRegisters, 2>(a + i, b + i, s2);
+    DotStep<kRegisters, 3>(a + i, b + i, s3);
+    DotStep<kRegisters, 4>(a + i, b + i, s4);
+    DotStep<kRegisters, 5>(a + i, b + i, s5);
+    DotStep<kRegisters, 6>(a + i, b + i, s6);
+    DotStep<kRegisters, 7>(a + i, b + i, s7);
+    DotStep<kRegisters, 8>(a + i, b + i, s8);
+    DotStep<kRegisters, 9>(a + i, b + i, s9);
+    DotStep<kRegisters, 10>(a + i, b + i, sa);
+    DotStep<kRegisters, 11>(a + i, b + i, sb);
+    DotStep<kRegisters, 12>(a + i, b + i, sc);
+    DotStep<kRegisters, 13>(a + i, b + i, sd);
+    DotStep<kRegisters, 14>(a + i, b + i, se);
+    DotStep<kRegisters, 15>(a + i, b + i, sf);
   }
   if (i < n) {
-    DotStep<kRegisters, 0, false>(a, b, i, n, s0);
-    DotStep<kRegisters, 1, false>(a, b, i, n, s1);
-    DotStep<kRegisters, 2, false>(a, b, i, n, s2);
-    DotStep<kRegisters, 3, false>(a, b, i, n, s3);
-    DotStep<kRegisters, 4, false>(a, b, i, n, s4);
-    DotStep<kRegisters, 5, false>(a, b, i, n, s5);
-    DotStep<kRegisters, 6, false>(a, b, i, n, s6);
-    DotStep<kRegisters, 7, false>(a, b, i, n, s7);
-    DotStep<kRegisters, 8, false>(a, b, i, n, s8);
-    DotStep<kRegisters, 9, false>(a, b, i, n, s9);
-    DotStep<kRegisters, 10, false>(a, b, i, n, sa);
-    DotStep<kRegisters, 11, false>(a, b, i, n, sb);
-    DotStep<kRegisters, 12, false>(a, b, i, n, sc);
-    DotStep<kRegisters, 13, false>(a, b, i, n, sd);
-    DotStep<kRegisters, 14, false>(a, b, i, n, se);
-    DotStep<kRegisters, 15, false>(a, b, i, n, sf);
+    DotRest<kRegisters, 0>(a + i, b + i, n - i, s0);
+    DotRest<kRegisters, 1>(a + i, b + i, n - i, s1);
+    DotRest<kRegisters, 2>(a + i, b + i, n - i, s2);
+    DotRest<kRegisters, 3>(a + i, b + i, n - i, s3);
+    DotRest<kRegisters, 4>(a + i, b + i, n - i, s4);
+    DotRest<kRegisters, 5>(a + i, b + i, n - i, s5);
+    DotRest<kRegisters, 6>(a + i, b + i, n - i, s6);
+    DotRest<kRegisters, 7>(a + i, b + i, n - i, s7);
+    DotRest<kRegisters, 8>(a + i, b + i, n - i, s8);
+    DotRest<kRegisters, 9>(a + i, b + i, n - i, s9);
+    DotRest<kRegisters, 10>(a + i, b + i, n - i, sa);
+    DotRest<kRegisters, 11>(a + i, b + i, n - i, sb);
+    DotRest<kRegisters, 12>(a + i, b + i, n - i, sc);
+    DotRest<kRegisters, 13>(a + i, b + i, n - i, sd);
+    DotRest<kRegisters, 14>(a + i, b + i, n - i, se);
+    DotRest<kRegisters, 15>(a + i, b + i, n - i, sf);
   }
-  return SumLanes64<kRegisters>(s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, sa, sb, sc, sd, se, sf);
+  return EndOfSums(
+      AddLanes64<kRegisters>(s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, sa, sb, sc, sd, se, sf), n);
+}
+
+// The same, with the registers of this target.
+HWY_INLINE VF DotRow(const float* a, const float* b, size_t n) {
+  const size_t lanes = hn::Lanes(DF());
+  if (lanes == 16 || n <= 4 * lanes) return DotRow<4>(a, b, n);
+  if (lanes == 8) return DotRow<8>(a, b, n);
+  return DotRow<16>(a, b, n);
 }
 
 // sum_k a[k] * b[k] in the order of lanefuse/dot.h.
 HWY_INLINE float DotProduct(const float* a, const float* b, size_t n) {
-  switch (kVirtualLanes / hn::Lanes(DF())) {
-    case 4:
-      return DotOneRow<4>(a, b, n);
-    case 8:
-      return DotOneRow<8>(a, b, n);
-    default:
-      return DotOneRow<16>(a, b, n);
-  }
+  return SumOneRegister(DF(), DotRow(a, b, n));
 }
 
 // One register of four rows: b is loaded once for all of them.
 template <size_t kRegister, bool kFull>
-HWY_INLINE void DotStepFourRows(const float* a, size_t stride, const float* b, size_t i, size_t n,
-                                VF& s0, VF& s1, VF& s2, VF& s3) {
+HWY_INLINE void DotStepFourRows(const float* a, size_t stride, const float* b, size_t rest, VF& s0,
+                                VF& s1, VF& s2, VF& s3) {
   const DF d;
-  i += kRegister * hn::Lanes(d);
-  if constexpr (kFull) {
-    const VF vb = hn::LoadU(d, b + i);
-    s0 = Fma(hn::LoadU(d, a + i), vb, s0);
-    s1 = Fma(hn::LoadU(d, a + stride + i), vb, s1);
-    s2 = Fma(hn::LoadU(d, a + 2 * stride + i), vb, s2);
-    s3 = Fma(hn::LoadU(d, a + 3 * stride + i), vb, s3);
-  } else {
-    const size_t rest = i < n ? std::min(n - i, hn::Lanes(d)) : 0;
-    const size_t at = rest == 0 ? 0 : i;
-    const VF vb = hn::LoadN(d, b + at, rest);
-    s0 = Fma(hn::LoadN(d, a + at, rest), vb, s0);
-    s1 = Fma(hn::LoadN(d, a + stride + at, rest), vb, s1);
-    s2 = Fma(hn::LoadN(d, a + 2 * stride + at, rest), vb, s2);
-    s3 = Fma(hn::LoadN(d, a + 3 * stride + at, rest), vb, s3);
+  const size_t at = kRegister * hn::Lanes(d);
+  a += at;
+  b += at;
+  if (kFull || rest >= at + hn::Lanes(d)) {
+    const VF vb = hn::LoadU(d, b);
+    s0 = Fma(hn::LoadU(d, a), vb, s0);
+    s1 = Fma(hn::LoadU(d, a + stride), vb, s1);
+    s2 = Fma(hn::LoadU(d, a + 2 * stride), vb, s2);
+    s3 = Fma(hn::LoadU(d, a + 3 * stride), vb, s3);
+  } else if (rest > at) {
+    rest -= at;
+    const VF vb = hn::LoadN(d, b, rest);
+    s0 = Fma(hn::LoadN(d, a, rest), vb, s0);
+    s1 = Fma(hn::LoadN(d, a + stride, rest), vb, s1);
+    s2 = Fma(hn::LoadN(d, a + 2 * stride, rest), vb, s2);
+    s3 = Fma(hn::LoadN(d, a + 3 * stride, rest), vb, s3);
   }
 }
 
-// Four rows of `a`, where 64 lanes are four registers: 16 sums hide the latency, and the loads of b
-// are shared. y[r] is what DotProduct(a + r * stride, b) gives.
+// y[r] = DotProduct(a + r * stride, b) for four rows. Where 64 lanes are four registers they run
+// side by side: 16 sums hide the latency, and the loads of b are shared.
 HWY_INLINE void DotFourRows(const float* HWY_RESTRICT a, size_t stride, const float* HWY_RESTRICT b,
                             size_t n, float* HWY_RESTRICT y) {
-  const VF zero = hn::Zero(DF());
+  const DF d;
+  if (!GemvSideBySide(hn::Lanes(d))) {
+    return SumFourRegisters(d, DotRow(a, b, n), DotRow(a + stride, b, n),
+                            DotRow(a + 2 * stride, b, n), DotRow(a + 3 * stride, b, n), y);
+  }
+  const VF zero = hn::Zero(d);
   VF s00 = zero, s01 = zero, s02 = zero, s03 = zero, s10 = zero, s11 = zero, s12 = zero, s13 = zero;
   VF s20 = zero, s21 = zero, s22 = zero, s23 = zero, s30 = zero, s31 = zero, s32 = zero, s33 = zero;
   size_t i = 0;
   for (; i + kVirtualLanes <= n; i += kVirtualLanes) {
-    DotStepFourRows<0, true>(a, stride, b, i, n, s00, s10, s20, s30);
-    DotStepFourRows<1, true>(a, stride, b, i, n, s01, s11, s21, s31);
-    DotStepFourRows<2, true>(a, stride, b, i, n, s02, s12, s22, s32);
-    DotStepFourRows<3, true>(a, stride, b, i, n, s03, s13, s23, s33);
+    DotStepFourRows<0, true>(a + i, stride, b + i, 0, s00, s10, s20, s30);
+    DotStepFourRows<1, true>(a + i, stride, b + i, 0, s01, s11, s21, s31);
+    DotStepFourRows<2, true>(a + i, stride, b + i, 0, s02, s12, s22, s32);
+    DotStepFourRows<3, true>(a + i, stride, b + i, 0, s03, s13, s23, s33);
   }
   if (i < n) {
-    DotStepFourRows<0, false>(a, stride, b, i, n, s00, s10, s20, s30);
-    DotStepFourRows<1, false>(a, stride, b, i, n, s01, s11, s21, s31);
-    DotStepFourRows<2, false>(a, stride, b, i, n, s02, s12, s22, s32);
-    DotStepFourRows<3, false>(a, stride, b, i, n, s03, s13, s23, s33);
+    DotStepFourRows<0, false>(a + i, stride, b + i, n - i, s00, s10, s20, s30);
+    DotStepFourRows<1, false>(a + i, stride, b + i, n - i, s01, s11, s21, s31);
+    DotStepFourRows<2, false>(a + i, stride, b + i, n - i, s02, s12, s22, s32);
+    DotStepFourRows<3, false>(a + i, stride, b + i, n - i, s03, s13, s23, s33);
   }
-  y[0] = SumLanes64(s00, s01, s02, s03);
-  y[1] = SumLanes64(s10, s11, s12, s13);
-  y[2] = SumLanes64(s20, s21, s22, s23);
-  y[3] = SumLanes64(s30, s31, s32, s33);
+  const auto join = [n](VF s0, VF s1, VF s2, VF s3) HWY_ATTR {
+    return EndOfSums(hn::Add(hn::Add(s0, s2), hn::Add(s1, s3)), n);
+  };
+  SumFourRegisters(d, join(s00, s01, s02, s03), join(s10, s11, s12, s13), join(s20, s21, s22, s23),
+                   join(s30, s31, s32, s33), y);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

@@ -44,7 +44,7 @@ Status Dot(std::span<const float> a, std::span<const float> b, const Epilogue& e
   if (target < 0) return arch::UnsupportedTarget();
   if (Status status = CheckDot(a, b); !status.ok()) return status;
   Chain chain;
-  const ImageView<const float> scalar(&out, 1, 1, 1);
+  const auto scalar = [&] { return ImageView<const float>(&out, 1, 1, 1); };
   if (Status status = CompileChain(epilogue, nullptr, scalar, true, target, chain); !status.ok()) {
     return status;
   }

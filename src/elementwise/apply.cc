@@ -72,7 +72,9 @@ Status Apply(MatView<const float> x, const Epilogue& epilogue, MatView<float> y,
     return {StatusCode::kOverlap, "y overlaps x without being equal to it"};
   }
   Chain chain;
-  if (Status status = CompileChain(epilogue, nullptr, output, true, target, chain); !status.ok()) {
+  if (Status status = CompileChain(
+          epilogue, nullptr, [&] { return output; }, true, target, chain);
+      !status.ok()) {
     return status;
   }
   if (x.rows == 0 || x.cols == 0) return {};

@@ -1,13 +1,9 @@
 #include "src/epilogue/chain.h"
 
-#include <limits>
-
 #include "src/common/check.h"
 
 namespace lanefuse {
 namespace {
-
-constexpr float kInf = std::numeric_limits<float>::infinity();
 
 Status CheckChannels(const float* data, size_t size, const ImageView<const float>& output,
                      const char* null_text, const char* size_text, const char* overlap_text) {
@@ -127,8 +123,6 @@ void FindFrequentChain(Chain& chain) {
     chain.bias = chain.steps[i++].data;
   }
   if (i < chain.size && chain.steps[i].kind == StepKind::kAdd) chain.add = &chain.steps[i++];
-  chain.lo = -kInf;
-  chain.hi = kInf;
   if (i < chain.size) {
     const Step& s = chain.steps[i];
     if (s.kind == StepKind::kClamp) {
@@ -159,7 +153,7 @@ alignas(64) const
     float kNoBias[kMaxTileCols] = {LANEFUSE_MINUS_ZEROS_128, LANEFUSE_MINUS_ZEROS_128,
                                    LANEFUSE_MINUS_ZEROS_128, LANEFUSE_MINUS_ZEROS_128};
 
-Status CompileChain(const Epilogue& epilogue, const float* packed_bias,
+Status CompileSteps(const Epilogue& epilogue, const float* packed_bias,
                     const ImageView<const float>& output, bool matrix, int target, Chain& chain) {
   if (epilogue.size() > Epilogue::kMaxSteps) {
     return {StatusCode::kInvalidArgument, "epilogue has # steps, at most # are possible",

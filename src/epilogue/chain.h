@@ -3,6 +3,7 @@
 #define LANEFUSE_SRC_EPILOGUE_CHAIN_H_
 
 #include <cstddef>
+#include <limits>
 
 #include "lanefuse/epilogue.h"
 #include "lanefuse/status.h"
@@ -36,7 +37,8 @@ struct Chain {
   bool in_registers = false;
   const float* bias = nullptr;
   const Step* add = nullptr;
-  float lo = 0.0f, hi = 0.0f;
+  float lo = -std::numeric_limits<float>::infinity();
+  float hi = std::numeric_limits<float>::infinity();
 
   bool empty() const { return size == 0 && packed_bias == nullptr; }
 };
@@ -51,11 +53,27 @@ inline const float* OperandAt(const Step& step, const TilePos& pos) {
          pos.pixel * step.pixel_stride + pos.channel;
 }
 
+// The function behind Chain::run for a target (src/epilogue/steps.cc).
+Chain::RunSteps StepsRunner(int target);
+
 // Checks `epilogue` against an output (all zero strides where it is a scalar) and compiles it. The
 // steps stay where they are: `epilogue` must outlive `chain`. `matrix`: the output is a matrix (one
 // picture of one row of pixels), so operands must be matrices.
-Status CompileChain(const Epilogue& epilogue, const float* packed_bias,
+Status CompileSteps(const Epilogue& epilogue, const float* packed_bias,
                     const ImageView<const float>& output, bool matrix, int target, Chain& chain);
+
+// The same, at once where there are no steps. `output` is a function: most calls need no view.
+template <class Output>
+Status CompileChain(const Epilogue& epilogue, const float* packed_bias, const Output& output,
+                    bool matrix, int target, Chain& chain) {
+  if (epilogue.size() != 0) {
+    return CompileSteps(epilogue, packed_bias, output(), matrix, target, chain);
+  }
+  chain.packed_bias = chain.bias = packed_bias;
+  chain.run = StepsRunner(target);
+  chain.in_registers = true;
+  return {};
+}
 
 // True where the output and all operands have no gaps between rows and pictures, so that the
 // output may be run as one row of images * height * width pixels.
@@ -63,9 +81,6 @@ bool IsFlat(const Chain& chain, const ImageView<const float>& output);
 
 // True where an Add or Mul operand shares memory with the output.
 bool OperandMeets(const Chain& chain, const ImageView<const float>& output);
-
-// The function behind Chain::run for a target (src/epilogue/steps.cc).
-Chain::RunSteps StepsRunner(int target);
 
 }  // namespace lanefuse
 

@@ -8,6 +8,8 @@
 #define LANEFUSE_SRC_EPILOGUE_FINISH_INL_H_
 #endif
 
+#include <algorithm>
+
 #include "src/common/ops-inl.h"
 #include "src/epilogue/chain.h"
 
@@ -43,34 +45,110 @@ struct Finish {
         cols(out.cols),
         lo(out.chain->lo),
         hi(out.chain->hi) {}
+
+  // On to the tile `rows` rows below.
+  HWY_INLINE void Advance(size_t rows) {
+    y += rows * y_stride;
+    if (add != nullptr) add += rows * add_stride;
+  }
 };
 
-// One vector of a row: kFull when all of its lanes are outputs.
-template <bool kFull>
-HWY_INLINE void FinishVector(const Finish& f, size_t row, size_t c, VF v) {
+// One vector of a row: kFull when all of its lanes are outputs, kAdd where the chain adds a tensor.
+template <bool kFull, bool kAdd>
+HWY_INLINE void FinishVector(const Finish& f, size_t row, size_t c, VF bias, VF lo, VF hi, VF v) {
   const DF d;
-  const VF lo = hn::Set(d, f.lo);
-  const VF hi = hn::Set(d, f.hi);
   float* y = f.y + row * f.y_stride + c;
+  v = hn::Add(v, bias);
   if constexpr (kFull) {
-    v = hn::Add(v, hn::LoadU(d, f.bias + c));
-    if (f.add != nullptr) v = hn::Add(v, hn::LoadU(d, f.add + row * f.add_stride + c));
+    if constexpr (kAdd) v = hn::Add(v, hn::LoadU(d, f.add + row * f.add_stride + c));
     hn::StoreU(MinKeepNaN(MaxKeepNaN(v, lo), hi), d, y);
-  } else if (c < f.cols) {
+  } else {
     const size_t rest = f.cols - c;
-    v = hn::Add(v, hn::LoadN(d, f.bias + c, rest));
-    if (f.add != nullptr) v = hn::Add(v, hn::LoadN(d, f.add + row * f.add_stride + c, rest));
+    if constexpr (kAdd) v = hn::Add(v, hn::LoadN(d, f.add + row * f.add_stride + c, rest));
     hn::StoreN(MinKeepNaN(MaxKeepNaN(v, lo), hi), d, y, rest);
   }
 }
 
-template <size_t kVectors, bool kFull>
-HWY_INLINE void FinishRow(const Finish& f, size_t row, VF v0, VF v1, VF v2, VF v3) {
+// One column of kRows <= 6 vectors, from c on; all or, if !kFull, the first of its lanes are
+// outputs.
+template <size_t kRows, bool kFull, bool kAdd>
+HWY_INLINE void FinishVectors(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF v3, VF v4, VF v5) {
+  const DF d;
+  const VF bias = kFull ? hn::LoadU(d, f.bias + c) : hn::LoadN(d, f.bias + c, f.cols - c);
+  const VF lo = hn::Set(d, f.lo);
+  const VF hi = hn::Set(d, f.hi);
+  FinishVector<kFull, kAdd>(f, 0, c, bias, lo, hi, v0);
+  if constexpr (kRows > 1) FinishVector<kFull, kAdd>(f, 1, c, bias, lo, hi, v1);
+  if constexpr (kRows > 2) FinishVector<kFull, kAdd>(f, 2, c, bias, lo, hi, v2);
+  if constexpr (kRows > 3) FinishVector<kFull, kAdd>(f, 3, c, bias, lo, hi, v3);
+  if constexpr (kRows > 4) FinishVector<kFull, kAdd>(f, 4, c, bias, lo, hi, v4);
+  if constexpr (kRows > 5) FinishVector<kFull, kAdd>(f, 5, c, bias, lo, hi, v5);
+}
+
+// The same, where the outputs may also end before c or within the vector.
+template <size_t kRows, bool kAdd>
+HWY_INLINE void FinishSome(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF v3, VF v4, VF v5) {
+  if (c + hn::Lanes(DF()) <= f.cols) {
+    FinishVectors<kRows, true, kAdd>(f, c, v0, v1, v2, v3, v4, v5);
+  } else if (c < f.cols) {
+    FinishVectors<kRows, false, kAdd>(f, c, v0, v1, v2, v3, v4, v5);
+  }
+}
+
+// One full row of kVectors <= 4 vectors, from c on.
+template <size_t kVectors, bool kAdd>
+HWY_INLINE void FinishFullRow(const Finish& f, size_t row, size_t c, VF bias0, VF bias1, VF bias2,
+                              VF bias3, VF lo, VF hi, VF v0, VF v1, VF v2, VF v3) {
   const size_t lanes = hn::Lanes(DF());
-  FinishVector<kFull>(f, row, 0, v0);
-  if constexpr (kVectors > 1) FinishVector<kFull>(f, row, lanes, v1);
-  if constexpr (kVectors > 2) FinishVector<kFull>(f, row, 2 * lanes, v2);
-  if constexpr (kVectors > 3) FinishVector<kFull>(f, row, 3 * lanes, v3);
+  FinishVector<true, kAdd>(f, row, c, bias0, lo, hi, v0);
+  if constexpr (kVectors > 1) FinishVector<true, kAdd>(f, row, c + lanes, bias1, lo, hi, v1);
+  if constexpr (kVectors > 2) FinishVector<true, kAdd>(f, row, c + 2 * lanes, bias2, lo, hi, v2);
+  if constexpr (kVectors > 3) FinishVector<true, kAdd>(f, row, c + 3 * lanes, bias3, lo, hi, v3);
+}
+
+// kRows <= 6 rows of kVectors <= 4 vectors, from c on. Row after row, so that a cache line is
+// written at once.
+template <size_t kRows, size_t kVectors, bool kAdd>
+HWY_INLINE void FinishRows(const Finish& f, size_t c, VF c00, VF c01, VF c02, VF c03, VF c10,
+                           VF c11, VF c12, VF c13, VF c20, VF c21, VF c22, VF c23, VF c30, VF c31,
+                           VF c32, VF c33, VF c40, VF c41, VF c42, VF c43, VF c50, VF c51, VF c52,
+                           VF c53) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  if (HWY_LIKELY(c + kVectors * lanes <= f.cols)) {
+    const float* bias = f.bias + c;
+    const VF b0 = hn::LoadU(d, bias);
+    const VF b1 = kVectors > 1 ? hn::LoadU(d, bias + lanes) : b0;
+    const VF b2 = kVectors > 2 ? hn::LoadU(d, bias + 2 * lanes) : b0;
+    const VF b3 = kVectors > 3 ? hn::LoadU(d, bias + 3 * lanes) : b0;
+    const VF lo = hn::Set(d, f.lo);
+    const VF hi = hn::Set(d, f.hi);
+    const auto finish = [&](size_t row, VF v0, VF v1, VF v2, VF v3) HWY_ATTR {
+      FinishFullRow<kVectors, kAdd>(f, row, c, b0, b1, b2, b3, lo, hi, v0, v1, v2, v3);
+    };
+    finish(0, c00, c01, c02, c03);
+    if constexpr (kRows > 1) finish(1, c10, c11, c12, c13);
+    if constexpr (kRows > 2) finish(2, c20, c21, c22, c23);
+    if constexpr (kRows > 3) finish(3, c30, c31, c32, c33);
+    if constexpr (kRows > 4) finish(4, c40, c41, c42, c43);
+    if constexpr (kRows > 5) finish(5, c50, c51, c52, c53);
+    return;
+  }
+  FinishSome<kRows, kAdd>(f, c, c00, c10, c20, c30, c40, c50);
+  if constexpr (kVectors > 1) FinishSome<kRows, kAdd>(f, c + lanes, c01, c11, c21, c31, c41, c51);
+  if constexpr (kVectors > 2) {
+    FinishSome<kRows, kAdd>(f, c + 2 * lanes, c02, c12, c22, c32, c42, c52);
+  }
+  if constexpr (kVectors > 3) {
+    FinishSome<kRows, kAdd>(f, c + 3 * lanes, c03, c13, c23, c33, c43, c53);
+  }
+}
+
+// One row of kVectors <= 4 vectors, from c on.
+template <size_t kVectors, bool kAdd>
+HWY_INLINE void FinishRow(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF v3) {
+  FinishRows<1, kVectors, kAdd>(f, c, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2,
+                                v3, v0, v1, v2, v3, v0, v1, v2, v3);
 }
 
 // Copies a row of sums to a tile in L1 whose rows have kVectors vectors.
@@ -85,6 +163,19 @@ HWY_INLINE void StoreRow(float* tile, size_t row, VF v0, VF v1, VF v2, VF v3) {
   if constexpr (kVectors > 3) hn::StoreU(v3, d, to + 3 * lanes);
 }
 
+// The same for kRows <= 6 rows.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void StoreRows(float* tile, VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, VF c12,
+                          VF c13, VF c20, VF c21, VF c22, VF c23, VF c30, VF c31, VF c32, VF c33,
+                          VF c40, VF c41, VF c42, VF c43, VF c50, VF c51, VF c52, VF c53) {
+  StoreRow<kVectors>(tile, 0, c00, c01, c02, c03);
+  if constexpr (kRows > 1) StoreRow<kVectors>(tile, 1, c10, c11, c12, c13);
+  if constexpr (kRows > 2) StoreRow<kVectors>(tile, 2, c20, c21, c22, c23);
+  if constexpr (kRows > 3) StoreRow<kVectors>(tile, 3, c30, c31, c32, c33);
+  if constexpr (kRows > 4) StoreRow<kVectors>(tile, 4, c40, c41, c42, c43);
+  if constexpr (kRows > 5) StoreRow<kVectors>(tile, 5, c50, c51, c52, c53);
+}
+
 // Finishes a tile that lies in L1, whatever the chain. `tile` is overwritten.
 HWY_INLINE void FinishTile(const TileOut& out, size_t rows, float* tile, size_t stride) {
   if (!out.chain->in_registers) {
@@ -93,16 +184,42 @@ HWY_INLINE void FinishTile(const TileOut& out, size_t rows, float* tile, size_t 
   }
   const DF d;
   const size_t lanes = hn::Lanes(d);
-  const Finish finish(out);
-  for (size_t r = 0; r < rows; ++r) {
-    size_t c = 0;
-    for (; c + lanes <= out.cols; c += lanes) {
-      FinishVector<true>(finish, r, c, hn::LoadU(d, tile + r * stride + c));
-    }
-    if (c < out.cols) {
-      FinishVector<false>(finish, r, c, hn::LoadN(d, tile + r * stride + c, out.cols - c));
+  Finish finish(out);
+  for (size_t r = 0; r < rows; ++r, tile += stride, finish.Advance(1)) {
+    for (size_t c = 0; c < out.cols; c += lanes) {
+      const VF v = hn::LoadN(d, tile + c, std::min(lanes, out.cols - c));
+      if (finish.add == nullptr) {
+        FinishSome<1, false>(finish, c, v, v, v, v, v, v);
+      } else {
+        FinishSome<1, true>(finish, c, v, v, v, v, v, v);
+      }
     }
   }
+}
+
+// Finishes kRows <= 6 rows of kVectors <= 2 vectors, from column c of `out` on as far as it goes.
+// `finish` is that of `out`: made once, not for each vector.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void FinishColumns(const TileOut& out, const Finish& finish, size_t c, VF s0, VF t0,
+                              VF s1, VF t1, VF s2, VF t2, VF s3, VF t3, VF s4, VF t4, VF s5,
+                              VF t5) {
+  if (HWY_LIKELY(out.chain->in_registers)) {
+    if (finish.add == nullptr) {
+      return FinishRows<kRows, kVectors, false>(finish, c, s0, t0, s0, s0, s1, t1, s1, s1, s2, t2,
+                                                s2, s2, s3, t3, s3, s3, s4, t4, s4, s4, s5, t5, s5,
+                                                s5);
+    }
+    return FinishRows<kRows, kVectors, true>(finish, c, s0, t0, s0, s0, s1, t1, s1, s1, s2, t2, s2,
+                                             s2, s3, t3, s3, s3, s4, t4, s4, s4, s5, t5, s5, s5);
+  }
+  const size_t cols = kVectors * hn::Lanes(DF());
+  HWY_ALIGN float tile[kRows * kVectors * kPanel];
+  StoreRows<kRows, kVectors>(tile, s0, t0, s0, s0, s1, t1, s1, s1, s2, t2, s2, s2, s3, t3, s3, s3,
+                             s4, t4, s4, s4, s5, t5, s5, s5);
+  TilePos pos = out.pos;
+  pos.channel += c;
+  FinishTile({out.chain, pos, out.y + c, out.y_stride, std::min(out.cols - c, cols)}, kRows, tile,
+             cols);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

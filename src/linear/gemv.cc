@@ -6,7 +6,6 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "src/linear/gemv.cc"
 #include "hwy/foreach_target.h"
-#include "arch/tiles-inl.h"
 #include "src/dot/dot-inl.h"
 #include "src/epilogue/finish-inl.h"
 
@@ -18,14 +17,11 @@ void GemvF32(MatView<const float> w, const float* x, const Chain& chain, float* 
              size_t end) {
   constexpr size_t kBlock = 64;
   HWY_ALIGN float sums[kBlock];
-  const size_t rows = GemvRows(hn::Lanes(DF()));
   for (size_t n = begin; n < end; n += kBlock) {
     const size_t count = std::min(kBlock, end - n);
     size_t i = 0;
-    if (rows == 4) {
-      for (; i + 4 <= count; i += 4) {
-        DotFourRows(w.data + (n + i) * w.stride, w.stride, x, w.cols, sums + i);
-      }
+    for (; i + 4 <= count; i += 4) {
+      DotFourRows(w.data + (n + i) * w.stride, w.stride, x, w.cols, sums + i);
     }
     for (; i < count; ++i) sums[i] = DotProduct(w.data + (n + i) * w.stride, x, w.cols);
     FinishTile({&chain, {.channel = n}, y + n, 0, count}, 1, sums, kBlock);
@@ -77,7 +73,8 @@ Status Gemv(MatView<const float> w, std::span<const float> x, const Epilogue& ep
   if (MayOverlap(output, w)) return {StatusCode::kOverlap, "y overlaps w"};
   if (MayOverlap(output, MatView<const float>(x))) return {StatusCode::kOverlap, "y overlaps x"};
   Chain chain;
-  if (Status status = CompileChain(epilogue, nullptr, AsImage(output), true, target, chain);
+  if (Status status = CompileChain(
+          epilogue, nullptr, [&] { return AsImage(output); }, true, target, chain);
       !status.ok()) {
     return status;
   }

@@ -7,6 +7,7 @@
 #define LANEFUSE_SRC_LINEAR_LINEAR_INL_H_
 #endif
 
+#include "src/common/partition.h"
 #include "src/common/tile-inl.h"
 #include "src/linear/linear_args.h"
 #include "src/linear/order.h"
@@ -35,18 +36,6 @@ HWY_INLINE Taps LinearTaps(const LinearArgs& args, size_t m) {
 template <size_t kVectors, size_t kVector>
 HWY_INLINE void AddVector(VF a, const float* w, VF& sum) {
   if constexpr (kVector < kVectors) sum = Fma(a, hn::LoadU(DF(), w), sum);
-}
-
-template <size_t kVectors, size_t kVector>
-HWY_INLINE void FinishOf(const Finish& finish, bool full, VF v) {
-  if constexpr (kVector < kVectors) {
-    const size_t c = kVector * hn::Lanes(DF());
-    if (HWY_LIKELY(full)) {
-      FinishVector<true>(finish, 0, c, v);
-    } else {
-      FinishVector<false>(finish, 0, c, v);
-    }
-  }
 }
 
 // One row of x against up to eight vectors of outputs: eight chains hide the latency, and as many
@@ -78,15 +67,13 @@ HWY_NOINLINE void OneRow(const float* x, size_t inputs, const TileWeights& w, co
   const size_t lanes = hn::Lanes(d);
   if (out.chain->in_registers) {
     const Finish finish(out);
-    const bool full = out.cols == kVectors * lanes;
-    FinishOf<kVectors, 0>(finish, full, c0);
-    FinishOf<kVectors, 1>(finish, full, c1);
-    FinishOf<kVectors, 2>(finish, full, c2);
-    FinishOf<kVectors, 3>(finish, full, c3);
-    FinishOf<kVectors, 4>(finish, full, c4);
-    FinishOf<kVectors, 5>(finish, full, c5);
-    FinishOf<kVectors, 6>(finish, full, c6);
-    FinishOf<kVectors, 7>(finish, full, c7);
+    if (finish.add == nullptr) {
+      FinishRow<std::min<size_t>(4, kVectors), false>(finish, 0, c0, c1, c2, c3);
+      if constexpr (kVectors > 4) FinishRow<kVectors - 4, false>(finish, 4 * lanes, c4, c5, c6, c7);
+    } else {
+      FinishRow<std::min<size_t>(4, kVectors), true>(finish, 0, c0, c1, c2, c3);
+      if constexpr (kVectors > 4) FinishRow<kVectors - 4, true>(finish, 4 * lanes, c4, c5, c6, c7);
+    }
     return;
   }
   HWY_ALIGN float tile[8 * kPanel];
@@ -145,22 +132,20 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
   for (; n < n1; n += width) {
     const TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);
-    for (size_t m = m0, t = 0; t < tiles; ++t) {
-      const size_t count = height + (t < higher ? 1 : 0);
-      RunTile(count, LinearTaps(args, m), weights, LinearOut(args, m, n, cols));
-      m += count;
+    if (higher != 0) {
+      RunTiles<false>(height + 1, LinearTaps(args, m0), weights, LinearOut(args, m0, n, cols),
+                      higher);
+    }
+    if (higher != tiles) {
+      const size_t m = m0 + higher * (height + 1);
+      RunTiles<false>(height, LinearTaps(args, m), weights, LinearOut(args, m, n, cols),
+                      tiles - higher);
     }
   }
 }
 
-// (chain 0 + chain 2) + (chain 1 + chain 3) over `count` sums of each chain.
-HWY_INLINE void JoinChains(float* sums, size_t count) {
-  const DF d;
-  for (size_t i = 0; i < count; i += hn::Lanes(d)) {
-    const VF even = hn::Add(hn::LoadU(d, sums + i), hn::LoadU(d, sums + 2 * count + i));
-    const VF odd = hn::Add(hn::LoadU(d, sums + count + i), hn::LoadU(d, sums + 3 * count + i));
-    hn::StoreU(hn::Add(even, odd), d, sums + i);
-  }
+HWY_INLINE VF JoinChains(VF c0, VF c1, VF c2, VF c3) {
+  return hn::Add(hn::Add(c0, c2), hn::Add(c1, c3));
 }
 
 // One row against two vectors, all four chains at once: again eight sums in flight.
@@ -201,51 +186,186 @@ HWY_INLINE void TwoVectorsFourChains(const float* x, size_t inputs, const TileWe
     c20 = Fma(a, hn::LoadU(d, b0 + (k + 2) * kPanel), c20);
     c21 = Fma(a, hn::LoadU(d, b1 + (k + 2) * kPanel), c21);
   }
+  const VF v0 = JoinChains(c00, c10, c20, c30);
+  const VF v1 = JoinChains(c01, c11, c21, c31);
+  if (out.chain->in_registers) {
+    const Finish finish(out);
+    if (finish.add == nullptr) return FinishRow<2, false>(finish, 0, v0, v1, v0, v0);
+    return FinishRow<2, true>(finish, 0, v0, v1, v0, v0);
+  }
   HWY_ALIGN float tile[2 * kPanel];
-  const VF v0 = hn::Add(hn::Add(c00, c20), hn::Add(c10, c30));
-  const VF v1 = hn::Add(hn::Add(c01, c21), hn::Add(c11, c31));
   StoreRow<2>(tile, 0, v0, v1, v0, v0);
   FinishTile(out, 1, tile, 2 * lanes);
 }
 
-// Few outputs, many inputs (src/linear/order.h). With several rows each chain is one pass of the
-// tile over every fourth k; a pass reads other lines of the weights than its neighbours.
-// Not inlined: its buffer is 3 KiB of stack.
+// One step of one row: all four chains.
+HWY_INLINE void AddFourChains(const float* a, VF w0, VF w1, VF w2, VF w3, VF& c0, VF& c1, VF& c2,
+                              VF& c3) {
+  const DF d;
+  c0 = Fma(hn::Set(d, a[0]), w0, c0);
+  c1 = Fma(hn::Set(d, a[1]), w1, c1);
+  c2 = Fma(hn::Set(d, a[2]), w2, c2);
+  c3 = Fma(hn::Set(d, a[3]), w3, c3);
+}
+
+// The `rest` < 4 inputs behind the last step belong to the first chains.
+HWY_INLINE void AddRest(const float* a, size_t rest, VF w0, VF w1, VF w2, VF& c0, VF& c1, VF& c2) {
+  const DF d;
+  c0 = Fma(hn::Set(d, a[0]), w0, c0);
+  if (rest > 1) c1 = Fma(hn::Set(d, a[1]), w1, c1);
+  if (rest > 2) c2 = Fma(hn::Set(d, a[2]), w2, c2);
+}
+
+// kRows <= 6 rows against one vector, all four chains: as many sums as a wide tile has.
+template <size_t kRows>
+HWY_NOINLINE void FourChainTile(const float* x, size_t stride, size_t inputs, const float* b,
+                                const TileOut& out) {
+  const DF d;
+  const VF zero = hn::Zero(d);
+  VF c00 = zero, c01 = zero, c02 = zero, c03 = zero;
+  VF c10 = zero, c11 = zero, c12 = zero, c13 = zero;
+  VF c20 = zero, c21 = zero, c22 = zero, c23 = zero;
+  VF c30 = zero, c31 = zero, c32 = zero, c33 = zero;
+  VF c40 = zero, c41 = zero, c42 = zero, c43 = zero;
+  VF c50 = zero, c51 = zero, c52 = zero, c53 = zero;
+  const float* a0 = x;
+  const float* a1 = x + (kRows > 1 ? stride : 0);
+  const float* a2 = x + (kRows > 2 ? 2 * stride : 0);
+  const float* a3 = x + (kRows > 3 ? 3 * stride : 0);
+  const float* a4 = x + (kRows > 4 ? 4 * stride : 0);
+  const float* a5 = x + (kRows > 5 ? 5 * stride : 0);
+  size_t k = 0;
+  for (; k + kChains <= inputs; k += kChains, b += kChains * kPanel) {
+    const VF w0 = hn::LoadU(d, b);
+    const VF w1 = hn::LoadU(d, b + kPanel);
+    const VF w2 = hn::LoadU(d, b + 2 * kPanel);
+    const VF w3 = hn::LoadU(d, b + 3 * kPanel);
+    AddFourChains(a0 + k, w0, w1, w2, w3, c00, c01, c02, c03);
+    if constexpr (kRows > 1) AddFourChains(a1 + k, w0, w1, w2, w3, c10, c11, c12, c13);
+    if constexpr (kRows > 2) AddFourChains(a2 + k, w0, w1, w2, w3, c20, c21, c22, c23);
+    if constexpr (kRows > 3) AddFourChains(a3 + k, w0, w1, w2, w3, c30, c31, c32, c33);
+    if constexpr (kRows > 4) AddFourChains(a4 + k, w0, w1, w2, w3, c40, c41, c42, c43);
+    if constexpr (kRows > 5) AddFourChains(a5 + k, w0, w1, w2, w3, c50, c51, c52, c53);
+  }
+  if (const size_t rest = inputs - k; rest != 0) {
+    const VF w0 = hn::LoadU(d, b);
+    const VF w1 = hn::LoadU(d, b + (rest > 1 ? kPanel : 0));
+    const VF w2 = hn::LoadU(d, b + (rest > 2 ? 2 * kPanel : 0));
+    AddRest(a0 + k, rest, w0, w1, w2, c00, c01, c02);
+    if constexpr (kRows > 1) AddRest(a1 + k, rest, w0, w1, w2, c10, c11, c12);
+    if constexpr (kRows > 2) AddRest(a2 + k, rest, w0, w1, w2, c20, c21, c22);
+    if constexpr (kRows > 3) AddRest(a3 + k, rest, w0, w1, w2, c30, c31, c32);
+    if constexpr (kRows > 4) AddRest(a4 + k, rest, w0, w1, w2, c40, c41, c42);
+    if constexpr (kRows > 5) AddRest(a5 + k, rest, w0, w1, w2, c50, c51, c52);
+  }
+  const VF v0 = JoinChains(c00, c01, c02, c03);
+  const VF v1 = JoinChains(c10, c11, c12, c13);
+  const VF v2 = JoinChains(c20, c21, c22, c23);
+  const VF v3 = JoinChains(c30, c31, c32, c33);
+  const VF v4 = JoinChains(c40, c41, c42, c43);
+  const VF v5 = JoinChains(c50, c51, c52, c53);
+  FinishColumns<kRows, 1>(out, Finish(out), 0, v0, v0, v1, v1, v2, v2, v3, v3, v4, v4, v5, v5);
+}
+
+// The same where registers are few: kRows <= 3 rows against kVectors <= 2 vectors, two chains at a
+// time. Chains `first` and first + 2, added.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void TwoChains(const float* a0, const float* a1, const float* a2, const float* b0,
+                          const float* b1, size_t inputs, size_t first, VF& s00, VF& s01, VF& s10,
+                          VF& s11, VF& s20, VF& s21) {
+  const DF d;
+  const VF zero = hn::Zero(d);
+  VF c00 = zero, c01 = zero, c10 = zero, c11 = zero, c20 = zero, c21 = zero;
+  VF e00 = zero, e01 = zero, e10 = zero, e11 = zero, e20 = zero, e21 = zero;
+  const auto step = [&](size_t k, VF& d00, VF& d01, VF& d10, VF& d11, VF& d20, VF& d21) HWY_ATTR {
+    const VF w0 = hn::LoadU(d, b0 + k * kPanel);
+    const VF w1 = hn::LoadU(d, b1 + k * kPanel);
+    MulAddRow<kVectors>(a0[k], w0, w1, w1, w1, d00, d01, d01, d01);
+    if constexpr (kRows > 1) MulAddRow<kVectors>(a1[k], w0, w1, w1, w1, d10, d11, d11, d11);
+    if constexpr (kRows > 2) MulAddRow<kVectors>(a2[k], w0, w1, w1, w1, d20, d21, d21, d21);
+  };
+  size_t k = first;
+  for (; k + 2 < inputs; k += kChains) {
+    step(k, c00, c01, c10, c11, c20, c21);
+    step(k + 2, e00, e01, e10, e11, e20, e21);
+  }
+  if (k < inputs) step(k, c00, c01, c10, c11, c20, c21);
+  s00 = hn::Add(c00, e00);
+  s01 = hn::Add(c01, e01);
+  s10 = hn::Add(c10, e10);
+  s11 = hn::Add(c11, e11);
+  s20 = hn::Add(c20, e20);
+  s21 = hn::Add(c21, e21);
+}
+
+template <size_t kRows, size_t kVectors>
+HWY_NOINLINE void FourChainNarrowTile(const float* x, size_t stride, size_t inputs,
+                                      const TileWeights& w, const TileOut& out) {
+  const float* a1 = x + (kRows > 1 ? stride : 0);
+  const float* a2 = x + (kRows > 2 ? 2 * stride : 0);
+  const float* b0 = w.Vector(0);
+  const float* b1 = w.Vector(kVectors > 1 ? 1 : 0);
+  VF s00, s01, s10, s11, s20, s21, t00, t01, t10, t11, t20, t21;
+  TwoChains<kRows, kVectors>(x, a1, a2, b0, b1, inputs, 0, s00, s01, s10, s11, s20, s21);
+  TwoChains<kRows, kVectors>(x, a1, a2, b0, b1, inputs, 1, t00, t01, t10, t11, t20, t21);
+  const VF v00 = hn::Add(s00, t00);
+  FinishColumns<kRows, kVectors>(out, Finish(out), 0, v00, hn::Add(s01, t01), hn::Add(s10, t10),
+                                 hn::Add(s11, t11), hn::Add(s20, t20), hn::Add(s21, t21), v00, v00,
+                                 v00, v00, v00, v00);
+}
+
+// A tile of at most kRowTileFourChains rows and kVectorTileFourChains vectors.
+template <size_t kRows>
+HWY_INLINE void FourChainRows(const float* x, size_t stride, size_t inputs, const TileWeights& w,
+                              const TileOut& out) {
+  if constexpr (kVectorTileFourChains == 1) {
+    FourChainTile<kRows>(x, stride, inputs, w.Vector(0), out);
+  } else if (out.cols > hn::Lanes(DF())) {
+    FourChainNarrowTile<std::min<size_t>(kRows, 3), 2>(x, stride, inputs, w, out);
+  } else {
+    FourChainNarrowTile<std::min<size_t>(kRows, 3), 1>(x, stride, inputs, w, out);
+  }
+}
+
+HWY_INLINE void RunFourChainTile(size_t rows, const float* x, size_t stride, size_t inputs,
+                                 const TileWeights& w, const TileOut& out) {
+  switch (rows) {
+    case 1:
+      return FourChainRows<1>(x, stride, inputs, w, out);
+    case 2:
+      return FourChainRows<2>(x, stride, inputs, w, out);
+    case 3:
+      return FourChainRows<3>(x, stride, inputs, w, out);
+    case 4:
+      return FourChainRows<4>(x, stride, inputs, w, out);
+    case 5:
+      return FourChainRows<5>(x, stride, inputs, w, out);
+    default:
+      return FourChainRows<6>(x, stride, inputs, w, out);
+  }
+}
+
+// Few outputs, many inputs (src/linear/order.h).
 HWY_NOINLINE void LinearFourChains(const LinearArgs& args, size_t m0, size_t m1, size_t n0,
                                    size_t n1) {
   const size_t lanes = hn::Lanes(DF());
-  const size_t width = 2 * lanes;
-  const size_t tiles = (m1 - m0 + kRowTile - 1) / kRowTile;
-  HWY_ALIGN float sums[kChains * kRowTile * 2 * kPanel];
-  for (size_t n = n0; n < n1; n += width) {
-    const TileWeights weights = LinearWeights(args, n);
-    const size_t cols = std::min(width, n1 - n);
-    if (m1 - m0 == 1) {
-      TwoVectorsFourChains(args.x + m0 * args.x_stride, args.inputs, weights,
-                           LinearOut(args, m0, n, cols));
-      continue;
+  if (m1 - m0 == 1) {
+    const size_t width = 2 * lanes;
+    for (size_t n = n0; n < n1; n += width) {
+      TwoVectorsFourChains(args.x + m0 * args.x_stride, args.inputs, LinearWeights(args, n),
+                           LinearOut(args, m0, n, std::min(width, n1 - n)));
     }
-    const size_t vectors = cols > lanes ? 2 : 1;
-    for (size_t t = 0; t < tiles; ++t) {
-      const Range range = PartRange(m1 - m0, tiles, t);
-      const size_t rows = range.end - range.begin;
-      const size_t m = m0 + range.begin;
-      const TileOut out = LinearOut(args, m, n, cols);
-      const size_t count = rows * vectors * lanes;
-      for (size_t chain = 0; chain < kChains; ++chain) {
-        Taps taps = LinearTaps(args, m);
-        taps.data += chain;
-        taps.length = taps.chunk = args.inputs - chain;
-        const TileWeights from{weights.first + chain * kPanel, weights.panel_stride};
-        float* to = sums + chain * count;
-        if (vectors == 2) {
-          TileRows<2, kChains>(rows, taps, from, out, to);
-        } else {
-          TileRows<1, kChains>(rows, taps, from, out, to);
-        }
-      }
-      JoinChains(sums, count);
-      FinishTile(out, rows, sums, vectors * lanes);
+    return;
+  }
+  const size_t tiles = (m1 - m0 + kRowTileFourChains - 1) / kRowTileFourChains;
+  const size_t width = kVectorTileFourChains * lanes;
+  for (size_t t = 0; t < tiles; ++t) {
+    const Range range = PartRange(m1 - m0, tiles, t);
+    const size_t m = m0 + range.begin;
+    for (size_t n = n0; n < n1; n += width) {
+      RunFourChainTile(range.end - range.begin, args.x + m * args.x_stride, args.x_stride,
+                       args.inputs, LinearWeights(args, n),
+                       LinearOut(args, m, n, std::min(width, n1 - n)));
     }
   }
 }

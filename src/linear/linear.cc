@@ -106,7 +106,8 @@ Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epi
     if (Status status = Check(x, w, y, weight_count, parallel); !status.ok()) return status;
   }
   Chain chain;
-  if (Status status = CompileChain(epilogue, w.bias(), AsImage(y), true, target, chain);
+  if (Status status = CompileChain(
+          epilogue, w.bias(), [&] { return AsImage(y); }, true, target, chain);
       !status.ok()) {
     return status;
   }

@@ -24,9 +24,9 @@ struct Scores {
   const float* mask;
   float scale;
 
-  HWY_INLINE VF Full(size_t c) const {
-    const DF d;
-    VF z = hn::LoadU(d, x + c);
+  template <class D>
+  HWY_INLINE hn::Vec<D> Full(D d, size_t c) const {
+    auto z = hn::LoadU(d, x + c);
     if constexpr (!kPlain) {
       z = hn::Mul(z, hn::Set(d, scale));
       if (mask != nullptr) z = hn::Add(z, hn::LoadU(d, mask + c));
@@ -34,9 +34,9 @@ struct Scores {
     return z;
   }
   // The first `rest` lanes; the others hold what 0 gives.
-  HWY_INLINE VF Rest(size_t c, size_t rest) const {
-    const DF d;
-    VF z = hn::LoadN(d, x + c, rest);
+  template <class D>
+  HWY_INLINE hn::Vec<D> Rest(D d, size_t c, size_t rest) const {
+    auto z = hn::LoadN(d, x + c, rest);
     if constexpr (!kPlain) {
       z = hn::Mul(z, hn::Set(d, scale));
       if (mask != nullptr) z = hn::Add(z, hn::LoadN(d, mask + c, rest));
@@ -56,15 +56,15 @@ HWY_INLINE float MaxScore(const S& scores, size_t cols) {
   VF m0 = least, m1 = least, m2 = least, m3 = least;
   size_t c = 0;
   for (; c + 4 * lanes <= cols; c += 4 * lanes) {
-    m0 = hn::Max(m0, scores.Full(c));
-    m1 = hn::Max(m1, scores.Full(c + lanes));
-    m2 = hn::Max(m2, scores.Full(c + 2 * lanes));
-    m3 = hn::Max(m3, scores.Full(c + 3 * lanes));
+    m0 = hn::Max(m0, scores.Full(d, c));
+    m1 = hn::Max(m1, scores.Full(d, c + lanes));
+    m2 = hn::Max(m2, scores.Full(d, c + 2 * lanes));
+    m3 = hn::Max(m3, scores.Full(d, c + 3 * lanes));
   }
-  for (; c + lanes <= cols; c += lanes) m0 = hn::Max(m0, scores.Full(c));
+  for (; c + lanes <= cols; c += lanes) m0 = hn::Max(m0, scores.Full(d, c));
   if (c < cols) {
     const auto live = hn::FirstN(d, cols - c);
-    m1 = hn::Max(m1, hn::IfThenElse(live, scores.Rest(c, cols - c), least));
+    m1 = hn::Max(m1, hn::IfThenElse(live, scores.Rest(d, c, cols - c), least));
   }
   return hn::ReduceMax(d, hn::Max(hn::Max(m0, m1), hn::Max(m2, m3))) + 0.0f;
 }
@@ -76,23 +76,17 @@ HWY_INLINE float SumExp(const S& scores, float max, size_t cols, float* y) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   const VF vmax = hn::Set(d, max);
-  if (cols <= lanes) {
-    // One vector: the other lanes are +0, which the first levels of the tree leave as they are.
-    const VF e = ExpNonPositive(d, hn::Sub(scores.Rest(0, cols), vmax));
-    if constexpr (kStore) hn::StoreN(e, d, y, cols);
-    return SumOneRegister(d, hn::IfThenElseZero(hn::FirstN(d, cols), e));
-  }
   HWY_ALIGN float sums[kVirtualLanes] = {};
   size_t c = 0;
   for (; c + lanes <= cols; c += lanes) {
-    const VF e = ExpNonPositive(d, hn::Sub(scores.Full(c), vmax));
+    const VF e = ExpNonPositive(d, hn::Sub(scores.Full(d, c), vmax));
     if constexpr (kStore) hn::StoreU(e, d, y + c);
     float* sum = sums + c % kVirtualLanes;
     hn::Store(hn::Add(hn::Load(d, sum), e), d, sum);
   }
   if (c < cols) {
     const size_t rest = cols - c;
-    const VF e = ExpNonPositive(d, hn::Sub(scores.Rest(c, rest), vmax));
+    const VF e = ExpNonPositive(d, hn::Sub(scores.Rest(d, c, rest), vmax));
     if constexpr (kStore) hn::StoreN(e, d, y + c, rest);
     float* sum = sums + c % kVirtualLanes;
     const VF live = hn::IfThenElseZero(hn::FirstN(d, rest), e);
@@ -129,11 +123,11 @@ HWY_INLINE void LogRow(const S& scores, float max, float log_sum, size_t cols, f
   const VF vlog = hn::Set(d, log_sum);
   size_t c = 0;
   for (; c + lanes <= cols; c += lanes) {
-    hn::StoreU(hn::Sub(hn::Sub(scores.Full(c), vmax), vlog), d, y + c);
+    hn::StoreU(hn::Sub(hn::Sub(scores.Full(d, c), vmax), vlog), d, y + c);
   }
   if (c < cols) {
     const size_t rest = cols - c;
-    hn::StoreN(hn::Sub(hn::Sub(scores.Rest(c, rest), vmax), vlog), d, y + c, rest);
+    hn::StoreN(hn::Sub(hn::Sub(scores.Rest(d, c, rest), vmax), vlog), d, y + c, rest);
   }
 }
 
@@ -142,8 +136,76 @@ HWY_INLINE void FillMasked(float* from, float* to, float value) {
   while (from != to) *from++ = value;
 }
 
+// One row of at most four vectors, from its load to its store in registers. kVectors: of cols. The
+// registers that the 64 lanes have beyond the row hold +0, which changes no sum of the tree.
+template <size_t kVectors, class D, class S>
+HWY_INLINE void ShortRow(D d, const S& scores, size_t cols, bool log, float* y) {
+  using V = hn::Vec<D>;
+  const size_t lanes = hn::Lanes(d);
+  const size_t last = (kVectors - 1) * lanes;
+  const auto live = hn::FirstN(d, cols - last);
+  const V zero = hn::Zero(d);
+  const V least = hn::Set(d, -FLT_MAX / 2);
+  const V rest = scores.Rest(d, last, cols - last);
+  V z0 = kVectors > 1 ? scores.Full(d, 0) : rest;
+  V z1 = kVectors > 2 ? scores.Full(d, lanes) : rest;
+  V z2 = kVectors > 3 ? scores.Full(d, 2 * lanes) : rest;
+  V z3 = rest;
+  V most = hn::Max(least, hn::IfThenElse(live, rest, least));
+  if constexpr (kVectors > 1) most = hn::Max(most, z0);
+  if constexpr (kVectors > 2) most = hn::Max(most, z1);
+  if constexpr (kVectors > 3) most = hn::Max(most, z2);
+  const V max = hn::Add(hn::MaxOfLanes(d, most), zero);
+  z0 = hn::Sub(z0, max);
+  z1 = hn::Sub(z1, max);
+  z2 = hn::Sub(z2, max);
+  z3 = hn::Sub(z3, max);
+  const V e0 = kVectors > 1 ? ExpNonPositive(d, z0) : zero;
+  const V e1 = kVectors > 2 ? ExpNonPositive(d, z1) : zero;
+  const V e2 = kVectors > 3 ? ExpNonPositive(d, z2) : zero;
+  const V e3 = ExpNonPositive(d, z3);
+  const V end = hn::IfThenElseZero(live, e3);
+  V sums = end;
+  if constexpr (kVectors == 2) sums = hn::Add(e0, end);
+  if constexpr (kVectors == 3) sums = hn::Add(hn::Add(e0, end), e1);
+  if constexpr (kVectors == 4) sums = hn::Add(hn::Add(e0, e2), hn::Add(e1, end));
+  float sum = SumOneRegister(d, sums);
+  if (sum < 1.0f) sum = 1.0f;
+  V y0, y1, y2, y3;
+  if (log) {
+    const V log_sum = Log(d, hn::Set(d, sum));
+    y0 = hn::Sub(z0, log_sum);
+    y1 = hn::Sub(z1, log_sum);
+    y2 = hn::Sub(z2, log_sum);
+    y3 = hn::Sub(z3, log_sum);
+  } else {
+    const V factor = hn::Set(d, 1.0f / sum);
+    y0 = hn::Mul(e0, factor);
+    y1 = hn::Mul(e1, factor);
+    y2 = hn::Mul(e2, factor);
+    y3 = hn::Mul(e3, factor);
+  }
+  if constexpr (kVectors > 1) hn::StoreU(y0, d, y);
+  if constexpr (kVectors > 2) hn::StoreU(y1, d, y + lanes);
+  if constexpr (kVectors > 3) hn::StoreU(y2, d, y + 2 * lanes);
+  hn::StoreN(y3, d, y + last, cols - last);
+}
+
+template <size_t kVectors, bool kPlain, class D>
+HWY_NOINLINE void ShortRows(D d, const SoftmaxArgs& args, size_t begin, size_t end) {
+  const SoftmaxOptions& o = *args.options;
+  const bool chain = !args.chain->empty();
+  for (size_t r = begin; r < end; ++r) {
+    float* y = args.y.data + r * args.y.stride;
+    const float* mask = o.mask.data == nullptr ? nullptr : o.mask.data + r * args.mask_stride;
+    const Scores<kPlain> scores{args.x.data + r * args.x.stride, mask, o.scale};
+    ShortRow<kVectors>(d, scores, args.x.cols, o.log, y);
+    if (chain) RunChainOnRow(args, r, y);
+  }
+}
+
 template <bool kPlain>
-void Rows(const SoftmaxArgs& args, size_t begin, size_t end) {
+HWY_NOINLINE void LongRows(const SoftmaxArgs& args, size_t begin, size_t end) {
   const SoftmaxOptions& o = *args.options;
   for (size_t r = begin; r < end; ++r) {
     float* y = args.y.data + r * args.y.stride;
@@ -165,6 +227,27 @@ void Rows(const SoftmaxArgs& args, size_t begin, size_t end) {
       FillMasked(y + cols, y + args.x.cols, 0.0f);
     }
     if (!args.chain->empty()) RunChainOnRow(args, r, y);
+  }
+}
+
+template <bool kPlain>
+HWY_INLINE void Rows(const SoftmaxArgs& args, size_t begin, size_t end) {
+  const size_t vectors = (args.x.cols + hn::Lanes(DF()) - 1) / hn::Lanes(DF());
+  const DF d;
+  if (args.options->causal) return LongRows<kPlain>(args, begin, end);
+  // A handful of columns: the shorter the vector, the fewer levels its maximum and its sum have.
+  if (args.x.cols <= 4) return ShortRows<1, kPlain>(hn::CappedTag<float, 4>(), args, begin, end);
+  switch (vectors) {
+    case 1:
+      return ShortRows<1, kPlain>(d, args, begin, end);
+    case 2:
+      return ShortRows<2, kPlain>(d, args, begin, end);
+    case 3:
+      return ShortRows<3, kPlain>(d, args, begin, end);
+    case 4:
+      return ShortRows<4, kPlain>(d, args, begin, end);
+    default:
+      return LongRows<kPlain>(args, begin, end);
   }
 }
 
@@ -259,12 +342,12 @@ Status Softmax(MatView<const float> x, const SoftmaxOptions& options, const Epil
   if (!LooksFine(x, options, y, parallel)) {
     if (Status status = Check(x, options, y, parallel); !status.ok()) return status;
   }
-  const ImageView<const float> output = AsImage(y);
+  const auto output = [&] { return AsImage(y); };
   Chain chain;
   if (Status status = CompileChain(epilogue, nullptr, output, true, target, chain); !status.ok()) {
     return status;
   }
-  if (!chain.empty() && OperandMeets(chain, output)) {
+  if (!chain.empty() && OperandMeets(chain, output())) {
     return {StatusCode::kOverlap, "epilogue: an operand overlaps y, which holds sums on the way"};
   }
   if (y.rows == 0 || y.cols == 0) return {};
