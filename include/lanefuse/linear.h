@@ -61,7 +61,7 @@ class PackedLinear {
 
 // y[m, n] = epilogue(sum_k x[m, k] * w[n, k]) (after the packed bias, where there is one)
 //
-// Order     From 0, one fused multiply-add for each k, k ascending. Where N <= 32 and K >= 32, four
+// Order     From 0, one fused multiply-add for each k, k ascending. Where N <= 16 and K >= 32, four
 //           such chains, k mod 4, that meet as (0 + 2) + (1 + 3): one chain would wait for the
 //           latency of the adder (src/linear/order.h has the rule and its reason). The order
 //           depends on N and K alone: row m of a batch equals that row on its own.

@@ -7,6 +7,7 @@
 #define LANEFUSE_SRC_LINEAR_LINEAR_INL_H_
 #endif
 
+#include "hwy/cache_control.h"
 #include "src/common/partition.h"
 #include "src/common/tile-inl.h"
 #include "src/linear/linear_args.h"
@@ -267,6 +268,9 @@ HWY_NOINLINE void FourChainTile(const float* x, size_t stride, size_t inputs, co
   FinishColumns<kRows, 1>(out, Finish(out), 0, v0, v0, v1, v1, v2, v2, v3, v3, v4, v4, v5, v5);
 }
 
+// Steps of k by which TwoChains asks for its weights in advance.
+constexpr size_t kTwoChainsAhead = 16;
+
 // The same where registers are few: kRows <= 3 rows against kVectors <= 2 vectors, two chains at a
 // time. Chains `first` and first + 2, added.
 template <size_t kRows, size_t kVectors>
@@ -278,6 +282,7 @@ HWY_INLINE void TwoChains(const float* a0, const float* a1, const float* a2, con
   VF c00 = zero, c01 = zero, c10 = zero, c11 = zero, c20 = zero, c21 = zero;
   VF e00 = zero, e01 = zero, e10 = zero, e11 = zero, e20 = zero, e21 = zero;
   const auto step = [&](size_t k, VF& d00, VF& d01, VF& d10, VF& d11, VF& d20, VF& d21) HWY_ATTR {
+    hwy::Prefetch(b0 + (k + kTwoChainsAhead) * kPanel);  // every second line: no stream to follow
     const VF w0 = hn::LoadU(d, b0 + k * kPanel);
     const VF w1 = hn::LoadU(d, b1 + k * kPanel);
     MulAddRow<kVectors>(a0[k], w0, w1, w1, w1, d00, d01, d01, d01);
@@ -349,7 +354,7 @@ HWY_INLINE void RunFourChainTile(size_t rows, const float* x, size_t stride, siz
 HWY_NOINLINE void LinearFourChains(const LinearArgs& args, size_t m0, size_t m1, size_t n0,
                                    size_t n1) {
   const size_t lanes = hn::Lanes(DF());
-  if (m1 - m0 == 1) {
+  if (m1 - m0 == 1 && lanes != kPanel) {
     const size_t width = 2 * lanes;
     for (size_t n = n0; n < n1; n += width) {
       TwoVectorsFourChains(args.x + m0 * args.x_stride, args.inputs, LinearWeights(args, n),
