@@ -233,13 +233,21 @@ HWY_INLINE V ScaledLogisticDivisor(D d, V x) {
   return hn::Add(one_plus_s, Fma(hn::Mul(u, s), p, lost));
 }
 
+// x between lo and hi: where the result is replaced, what lies beyond would only make subnormal
+// numbers on the way, which cost a hundred cycles each.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Clamped(D d, V x, float lo, float hi) {
+  return MinKeepNaN(MaxKeepNaN(x, hn::Set(d, lo)), hn::Set(d, hi));
+}
+
 // 1 / (1 + exp(-x)).
 // Error     1.81 ULP. sigmoid(0) = 1/2, sigmoid(-inf) = 0, sigmoid(inf) = 1.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Sigmoid(D d, V x) {
-  const V y = hn::Div(hn::Set(d, kLogisticScale), ScaledLogisticDivisor(d, x));
-  const V upper = hn::IfThenElse(hn::Gt(x, hn::Set(d, 32.0f)), hn::Set(d, 1.0f), y);
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -104.0f)), upper);
+  const V low = hn::Set(d, -104.0f);
+  const V y = hn::Div(hn::IfThenZeroElse(hn::Lt(x, low), hn::Set(d, kLogisticScale)),
+                      ScaledLogisticDivisor(d, Clamped(d, x, -104.0f, 33.0f)));
+  return hn::IfThenElse(hn::Gt(x, hn::Set(d, 32.0f)), hn::Set(d, 1.0f), y);
 }
 
 // ------------------------------------------------------------------ SiLU, Mish, GELU
@@ -248,10 +256,11 @@ HWY_INLINE V Sigmoid(D d, V x) {
 // sigmoid; the scale comes off last, so that x / divisor never overflows nor underflows too early.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V MulSigmoid(D d, V x, V z) {
-  const V y = hn::Mul(hn::Div(x, ScaledLogisticDivisor(d, z)), hn::Set(d, kLogisticScale));
-  const V upper = hn::IfThenElse(hn::Gt(z, hn::Set(d, 32.0f)), x, y);
+  const V quotient = hn::Div(x, ScaledLogisticDivisor(d, Clamped(d, z, -110.0f, 33.0f)));
   // 110 * exp(-110) < 2^-150: the result is -0.
-  return hn::IfThenElse(hn::Lt(z, hn::Set(d, -110.0f)), hn::Set(d, -0.0f), upper);
+  const V lower = hn::IfThenElse(hn::Lt(z, hn::Set(d, -110.0f)), hn::Set(d, -0.0f), quotient);
+  const V y = hn::Mul(lower, hn::Set(d, kLogisticScale));
+  return hn::IfThenElse(hn::Gt(z, hn::Set(d, 32.0f)), x, y);
 }
 
 // x / (1 + exp(-x)).
@@ -269,14 +278,15 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Mish(D d, V x) {
   const V magic = hn::Set(d, kRoundMagic + 127 + 64);
   const V unscale = hn::Set(d, 0x1p-64f);
-  const V sum = Fma(x, hn::Set(d, kLog2E), magic);
-  const V y = ExpReduced(d, SubLn2Multiple(d, x, hn::Sub(sum, magic)));
+  const V z = Clamped(d, x, -110.0f, 11.0f);
+  const V sum = Fma(z, hn::Set(d, kLog2E), magic);
+  const V y = ExpReduced(d, SubLn2Multiple(d, z, hn::Sub(sum, magic)));
   const V e = hn::Mul(y, PowerOfTwo(d, sum));  // 2^64 * exp(x)
   const V w = Fma(e, hn::Mul(e, unscale), hn::Add(e, e));
-  const V quotient = hn::Div(hn::Mul(x, w), Fma(w, unscale, hn::Set(d, 2.0f)));
+  const V quotient = hn::Div(hn::Mul(z, w), Fma(w, unscale, hn::Set(d, 2.0f)));
   // From 9.02 on, w / (w + 2) rounds to 1. Below -110 |x| * exp(x) < 2^-150.
-  const V upper = hn::IfThenElse(hn::Gt(x, hn::Set(d, 10.0f)), x, hn::Mul(quotient, unscale));
-  return hn::IfThenElse(hn::Lt(x, hn::Set(d, -110.0f)), hn::Set(d, -0.0f), upper);
+  const V lower = hn::IfThenElse(hn::Lt(x, hn::Set(d, -110.0f)), hn::Set(d, -0.0f), quotient);
+  return hn::IfThenElse(hn::Gt(x, hn::Set(d, 10.0f)), x, hn::Mul(lower, unscale));
 }
 
 // The normal distribution's tail below a <= 0, with a small relative error all the way down.

@@ -29,8 +29,8 @@ Inside TapsInside(ptrdiff_t start, size_t taps, size_t step, size_t size) {
 
 inline void CopyFour(const float* from, float* to) { std::memcpy(to, from, 4 * sizeof(float)); }
 
-// `rows` runs of `count` floats, 4 * kFours <= count < 4 * kFours + 4, the last four of a run again
-// instead of one at a time.
+// `rows` runs of `count` floats, 4 * kFours < count <= 4 * kFours + 4: the last four, which may
+// overlap those before, instead of one at a time.
 template <size_t kFours>
 void CopyFours(const float* from, size_t from_step, float* to, size_t to_step, size_t rows,
                size_t count) {
@@ -42,20 +42,21 @@ void CopyFours(const float* from, size_t from_step, float* to, size_t to_step, s
 
 void CopyRuns(const float* from, size_t from_step, float* to, size_t to_step, size_t rows,
               size_t count) {
-  switch (count / 4) {
+  if (count < 4) {
+    for (size_t r = 0; r < rows; ++r, from += from_step, to += to_step) {
+      to[0] = from[0];
+      if (count > 1) to[1] = from[1];
+      if (count > 2) to[2] = from[2];
+    }
+    return;
+  }
+  switch ((count - 1) / 4) {
     case 0:
-      for (size_t r = 0; r < rows; ++r, from += from_step, to += to_step) {
-        to[0] = from[0];
-        if (count > 1) to[1] = from[1];
-        if (count > 2) to[2] = from[2];
-      }
-      return;
+      return CopyFours<0>(from, from_step, to, to_step, rows, count);
     case 1:
       return CopyFours<1>(from, from_step, to, to_step, rows, count);
     case 2:
       return CopyFours<2>(from, from_step, to, to_step, rows, count);
-    case 3:
-      return CopyFours<3>(from, from_step, to, to_step, rows, count);
     default:
       for (size_t r = 0; r < rows; ++r, from += from_step, to += to_step) {
         std::memcpy(to, from, count * sizeof(float));
@@ -70,9 +71,11 @@ void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
   const size_t channels = taps.length;
   const size_t run = taps.kernel_w * channels;
   const size_t depth = taps.kernel_h * run;
-  if (taps.border) std::fill(patch, patch + t.pixels * depth, 0.0f);
   const Inside rows = TapsInside(taps.y, taps.kernel_h, taps.dilation_h, taps.height);
-  if (rows.first >= rows.last) return;
+  if (rows.first >= rows.last) {
+    std::fill(patch, patch + t.pixels * depth, 0.0f);
+    return;
+  }
   const size_t row_count = rows.last - rows.first;
   const size_t row_step = taps.dilation_h * taps.row_stride;
   const float* first_row =
@@ -82,8 +85,11 @@ void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
   for (size_t r = 0; r < t.pixels; ++r) {
     const ptrdiff_t x = taps.x + static_cast<ptrdiff_t>(r * taps.stride_w);
     const Inside columns = TapsInside(x, taps.kernel_w, 1, taps.width);
-    if (columns.first >= columns.last) continue;
-    const size_t count = columns.last - columns.first;
+    const size_t count = columns.last > columns.first ? columns.last - columns.first : 0;
+    if (row_count < taps.kernel_h || count < taps.kernel_w) {
+      std::fill(patch + r * depth, patch + (r + 1) * depth, 0.0f);
+    }
+    if (count == 0) continue;
     const float* from = first_row + static_cast<size_t>(x + static_cast<ptrdiff_t>(columns.first)) *
                                         taps.pixel_stride;
     float* to = patch + r * depth + rows.first * run + columns.first * channels;
