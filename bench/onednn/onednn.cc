@@ -30,6 +30,7 @@ class Layer::Impl {
   memory residual;  // where the output is also an input (a sum), what it held before; else empty
   Dims dims;        // of the output
   std::string choice;
+  bool reference = false;  // at least one call runs oneDNN's reference code
 };
 
 namespace {
@@ -51,6 +52,11 @@ bool SplitBias(const Epilogue& epilogue, Split& split, std::string& why) {
   return Translate(steps, split.operations, why);
 }
 
+template <class Descriptor>
+bool IsReference(const Descriptor& descriptor) {
+  return std::string_view(descriptor.impl_info_str()).starts_with("ref");
+}
+
 // The primitive of `descriptor` with its output and the operands of its post-ops.
 template <class Primitive, class Descriptor>
 std::unique_ptr<Layer::Impl> Build(const Descriptor& descriptor, const Dims& dims, PostOps post,
@@ -60,6 +66,7 @@ std::unique_ptr<Layer::Impl> Build(const Descriptor& descriptor, const Dims& dim
   impl->calls.emplace_back(Primitive(descriptor), std::move(post.args));
   impl->calls[0].second.emplace(DNNL_ARG_DST, impl->destination);
   impl->dims = dims;
+  impl->reference = IsReference(descriptor);
   impl->choice = std::move(choice);
   if (sum != nullptr) {
     impl->residual = Reordered(PlainActivations(dims), sum->operand.data(), descriptor.dst_desc());
@@ -169,7 +176,10 @@ Layer Layer::Failed(std::string error) {
   return layer;
 }
 
-std::string Layer::choice() const { return ready() ? impl_->choice : std::string(); }
+std::string Layer::choice() const {
+  if (!ready()) return {};
+  return impl_->choice + (impl_->reference ? ", reference code" : "");
+}
 
 void Layer::Run() { impl_->Run(); }
 
@@ -299,10 +309,16 @@ bool AppendElementwise(std::span<const Operation> operations, memory from, Layer
       if (first.eltwise) {
         const auto d =
             compat::MakeEltwise(Engine(), first.kind, data, first.alpha, first.beta, post.attr);
-        if (d) primitive = dnnl::eltwise_forward(d);
+        if (d) {
+          primitive = dnnl::eltwise_forward(d);
+          impl.reference |= IsReference(d);
+        }
       } else {
         const auto d = compat::MakeBinary(Engine(), first.kind, data, operand, post.attr);
-        if (d) primitive = dnnl::binary(d);
+        if (d) {
+          primitive = dnnl::binary(d);
+          impl.reference |= IsReference(d);
+        }
       }
     }
     if (!primitive) return false;

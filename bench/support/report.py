@@ -79,6 +79,9 @@ def read(path):
             theirs = row["implementations"].get(other, {}).get("us")
             if ours and theirs:
                 row["ratios"][other] = theirs / ours
+        # A comparison with code that nobody tuned says nothing.
+        label = row["implementations"].get("onednn", {}).get("label", "")
+        row["reference"] = label.endswith("reference code")
         row["noisy"] = any(cell.get("spread", 0.0) > NOISY
                            for cell in row["implementations"].values())
     return result["context"], list(rows.values())
@@ -93,7 +96,8 @@ def summarise(rows):
                  "shapes": len(members), "ratios": {}}
         for other in ("unfused", "onednn"):
             known = [(row["ratios"][other], row["epilogue"] + "/" + row["shape"])
-                     for row in members if other in row["ratios"]]
+                     for row in members if other in row["ratios"]
+                     and not (other == "onednn" and row["reference"])]
             if not known:
                 continue
             logs = sorted(math.log(ratio) for ratio, _ in known)
@@ -131,7 +135,7 @@ def print_rows(rows, names):
         print(f"{name:{width}}  {times[0]:>9} {times[1]:>9} {times[2]:>9}  "
               f"{'' if ratios[0] is None else f'{ratios[0]:.2f}':>8} "
               f"{'' if ratios[1] is None else f'{ratios[1]:.2f}':>9}  {limit:>5}"
-              f"{' ~' if row['noisy'] else ''}")
+              f"{' ~' if row['noisy'] else ''}{' ref' if row['reference'] else ''}")
 
 
 def print_summary(summary):
@@ -173,6 +177,8 @@ def main():
         print_summary(summary)
         if any(row["noisy"] for row in rows):
             print(f"~ repetitions differ by more than {NOISY:.0%}: do not quote this row")
+        if any(row["reference"] for row in rows):
+            print("ref: oneDNN runs its reference code here; not in the means")
         merged["runs"].append({"target": target, "threads": threads, "context": context})
         merged["rows"] += rows
         merged["summary"] += summary
