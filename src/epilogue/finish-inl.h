@@ -95,6 +95,49 @@ HWY_INLINE void FinishSome(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF v3
   }
 }
 
+// Copies a row of sums to a tile in L1 whose rows have kVectors vectors.
+template <size_t kVectors>
+HWY_INLINE void StoreRow(float* tile, size_t row, VF v0, VF v1, VF v2, VF v3) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  float* to = tile + row * kVectors * lanes;
+  hn::StoreU(v0, d, to);
+  if constexpr (kVectors > 1) hn::StoreU(v1, d, to + lanes);
+  if constexpr (kVectors > 2) hn::StoreU(v2, d, to + 2 * lanes);
+  if constexpr (kVectors > 3) hn::StoreU(v3, d, to + 3 * lanes);
+}
+
+// The same for kRows <= 6 rows.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void StoreRows(float* tile, VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, VF c12,
+                          VF c13, VF c20, VF c21, VF c22, VF c23, VF c30, VF c31, VF c32, VF c33,
+                          VF c40, VF c41, VF c42, VF c43, VF c50, VF c51, VF c52, VF c53) {
+  StoreRow<kVectors>(tile, 0, c00, c01, c02, c03);
+  if constexpr (kRows > 1) StoreRow<kVectors>(tile, 1, c10, c11, c12, c13);
+  if constexpr (kRows > 2) StoreRow<kVectors>(tile, 2, c20, c21, c22, c23);
+  if constexpr (kRows > 3) StoreRow<kVectors>(tile, 3, c30, c31, c32, c33);
+  if constexpr (kRows > 4) StoreRow<kVectors>(tile, 4, c40, c41, c42, c43);
+  if constexpr (kRows > 5) StoreRow<kVectors>(tile, 5, c50, c51, c52, c53);
+}
+
+// Finishes rows that lie in L1, `stride` floats apart, from column c on: the outputs may end
+// anywhere.
+HWY_NOINLINE inline void FinishStored(Finish f, size_t c, size_t rows, const float* tile,
+                                      size_t stride) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < rows; ++r, tile += stride, f.Advance(1)) {
+    for (size_t i = 0; i < stride && c + i < f.cols; i += lanes) {
+      const VF v = hn::LoadU(d, tile + i);
+      if (f.add == nullptr) {
+        FinishSome<1, false>(f, c + i, v, v, v, v, v, v);
+      } else {
+        FinishSome<1, true>(f, c + i, v, v, v, v, v, v);
+      }
+    }
+  }
+}
+
 // One full row of kVectors <= 4 vectors, from c on.
 template <size_t kVectors, bool kAdd>
 HWY_INLINE void FinishFullRow(const Finish& f, size_t row, size_t c, VF bias0, VF bias1, VF bias2,
@@ -134,13 +177,13 @@ HWY_INLINE void FinishRows(const Finish& f, size_t c, VF c00, VF c01, VF c02, VF
     if constexpr (kRows > 5) finish(5, c50, c51, c52, c53);
     return;
   }
-  FinishSome<kRows, kAdd>(f, c, c00, c10, c20, c30, c40, c50);
-  if constexpr (kVectors > 1) FinishSome<kRows, kAdd>(f, c + lanes, c01, c11, c21, c31, c41, c51);
-  if constexpr (kVectors > 2) {
-    FinishSome<kRows, kAdd>(f, c + 2 * lanes, c02, c12, c22, c32, c42, c52);
-  }
-  if constexpr (kVectors > 3) {
-    FinishSome<kRows, kAdd>(f, c + 3 * lanes, c03, c13, c23, c33, c43, c53);
+  if constexpr (kVectors == 1) {
+    FinishSome<kRows, kAdd>(f, c, c00, c10, c20, c30, c40, c50);
+  } else {
+    HWY_ALIGN float tile[kRows * kVectors * kPanel];
+    StoreRows<kRows, kVectors>(tile, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23,
+                               c30, c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
+    FinishStored(f, c, kRows, tile, kVectors * lanes);
   }
 }
 
@@ -151,50 +194,10 @@ HWY_INLINE void FinishRow(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF v3)
                                 v3, v0, v1, v2, v3, v0, v1, v2, v3);
 }
 
-// Copies a row of sums to a tile in L1 whose rows have kVectors vectors.
-template <size_t kVectors>
-HWY_INLINE void StoreRow(float* tile, size_t row, VF v0, VF v1, VF v2, VF v3) {
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  float* to = tile + row * kVectors * lanes;
-  hn::StoreU(v0, d, to);
-  if constexpr (kVectors > 1) hn::StoreU(v1, d, to + lanes);
-  if constexpr (kVectors > 2) hn::StoreU(v2, d, to + 2 * lanes);
-  if constexpr (kVectors > 3) hn::StoreU(v3, d, to + 3 * lanes);
-}
-
-// The same for kRows <= 6 rows.
-template <size_t kRows, size_t kVectors>
-HWY_INLINE void StoreRows(float* tile, VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, VF c12,
-                          VF c13, VF c20, VF c21, VF c22, VF c23, VF c30, VF c31, VF c32, VF c33,
-                          VF c40, VF c41, VF c42, VF c43, VF c50, VF c51, VF c52, VF c53) {
-  StoreRow<kVectors>(tile, 0, c00, c01, c02, c03);
-  if constexpr (kRows > 1) StoreRow<kVectors>(tile, 1, c10, c11, c12, c13);
-  if constexpr (kRows > 2) StoreRow<kVectors>(tile, 2, c20, c21, c22, c23);
-  if constexpr (kRows > 3) StoreRow<kVectors>(tile, 3, c30, c31, c32, c33);
-  if constexpr (kRows > 4) StoreRow<kVectors>(tile, 4, c40, c41, c42, c43);
-  if constexpr (kRows > 5) StoreRow<kVectors>(tile, 5, c50, c51, c52, c53);
-}
-
 // Finishes a tile that lies in L1, whatever the chain. `tile` is overwritten.
-HWY_INLINE void FinishTile(const TileOut& out, size_t rows, float* tile, size_t stride) {
-  if (!out.chain->in_registers) {
-    out.chain->run(*out.chain, out.pos, rows, out.cols, tile, stride, tile, out.y, out.y_stride);
-    return;
-  }
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  Finish finish(out);
-  for (size_t r = 0; r < rows; ++r, tile += stride, finish.Advance(1)) {
-    for (size_t c = 0; c < out.cols; c += lanes) {
-      const VF v = hn::LoadN(d, tile + c, std::min(lanes, out.cols - c));
-      if (finish.add == nullptr) {
-        FinishSome<1, false>(finish, c, v, v, v, v, v, v);
-      } else {
-        FinishSome<1, true>(finish, c, v, v, v, v, v, v);
-      }
-    }
-  }
+HWY_NOINLINE inline void FinishTile(const TileOut& out, size_t rows, float* tile, size_t stride) {
+  if (out.chain->in_registers) return FinishStored(Finish(out), 0, rows, tile, stride);
+  out.chain->run(*out.chain, out.pos, rows, out.cols, tile, stride, tile, out.y, out.y_stride);
 }
 
 // Finishes kRows <= 6 rows of kVectors <= 2 vectors, from column c of `out` on as far as it goes.
