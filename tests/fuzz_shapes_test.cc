@@ -6,6 +6,7 @@
 // random numbers, so that its index says all.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>

@@ -2,6 +2,7 @@
 // wrong_input_test.cc.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <string>

@@ -1,6 +1,7 @@
 // keyword_pack PARAMS OUTPUT: folds every batchnorm into its convolution and packs the weights.
 #include <lanefuse/lanefuse.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <memory>

@@ -2,6 +2,7 @@
 // the edges of panels (16 outputs), vectors and tiles, and the shapes of real networks.
 #include <gtest/gtest.h>
 
+#include <utility>
 #include <vector>
 
 #include "tests/conv/conv_case.h"

@@ -2,6 +2,7 @@
 // the parts; the targets agree. Wrong calls: tests/wrong_input_test.cc.
 #include <gtest/gtest.h>
 
+#include <utility>
 #include <vector>
 
 #include "lanefuse/elementwise.h"

@@ -1,6 +1,7 @@
 // PackedLinear as Linear uses it: layout, bias, folded batchnorm. Its file format: packed_test.cc.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>

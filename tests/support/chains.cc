@@ -1,5 +1,7 @@
 #include "tests/support/chains.h"
 
+#include <utility>
+
 #include <gtest/gtest.h>
 
 #include "lanefuse/elementwise.h"
