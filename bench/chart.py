@@ -3,9 +3,10 @@
 
     bench/chart.py RESULTS.json OUTPUT
 
-RESULTS.json comes from bench/run --json. Writes OUTPUT.svg and OUTPUT.png: for each family a bar
-at the geometric mean of the ratios, one for each instruction set, with the lowest and the highest
-ratio as a thin line and the quartiles as a thick one. Needs matplotlib >= 3.5 (Debian:
+RESULTS.json comes from bench/run --json. Writes OUTPUT.svg and OUTPUT.png (OUTPUT may end in
+either): for each family a bar at the geometric mean of the ratios, one for each instruction set,
+with the lowest and the highest ratio as a thin line and the quartiles as a thick one. Shapes that
+oneDNN runs in its reference code are left out of its panel. Needs matplotlib >= 3.5 (Debian:
 python3-matplotlib).
 """
 import argparse
@@ -76,8 +77,9 @@ def draw(axes, entries, other, title):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("results", metavar="RESULTS.json")
-    parser.add_argument("output", metavar="OUTPUT", help="without .svg or .png")
+    parser.add_argument("output", metavar="OUTPUT", help="with or without .svg or .png")
     arguments = parser.parse_args()
+    output = arguments.output.removesuffix(".svg").removesuffix(".png")
     with open(arguments.results, encoding="utf-8") as file:
         merged = json.load(file)
     panels = [(other, title) for other, title in PANELS
@@ -100,8 +102,8 @@ def main():
     baselines = sorted({run["context"].get("baseline", "") for run in merged["runs"]})
     figure.suptitle("Time relative to Lanefuse, fused: geometric mean, quartiles, lowest to highest"
                     f"\n{', '.join(baselines)}", fontsize=10)
-    figure.savefig(arguments.output + ".svg", bbox_inches="tight", metadata={"Date": None})
-    figure.savefig(arguments.output + ".png", bbox_inches="tight", dpi=160)
+    figure.savefig(output + ".svg", bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(output + ".png", bbox_inches="tight", dpi=160)
     return 0
 
 

@@ -85,7 +85,7 @@ void PoolF32(const PoolArgs& args, size_t begin, size_t end) {
             hn::StoreU(hn::Div(hn::LoadU(d, block + i), count), d, block + i);
           }
         }
-        FinishTile({args.chain, {image, row, pixel, c}, y + c, 0, channels}, 1, block, kBlock);
+        FinishOneRow({args.chain, {image, row, pixel, c}, y + c, 0, channels}, block);
       }
     }
   }

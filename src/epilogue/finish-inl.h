@@ -120,20 +120,34 @@ HWY_INLINE void StoreRows(float* tile, VF c00, VF c01, VF c02, VF c03, VF c10, V
   if constexpr (kRows > 5) StoreRow<kVectors>(tile, 5, c50, c51, c52, c53);
 }
 
-// Finishes rows that lie in L1, `stride` floats apart, from column c on: the outputs may end
-// anywhere.
-HWY_NOINLINE inline void FinishStored(Finish f, size_t c, size_t rows, const float* tile,
-                                      size_t stride) {
+// Finishes `cols` outputs of one row that lie in L1, from column c on.
+template <bool kAdd>
+HWY_INLINE void FinishStoredRow(const Finish& f, size_t c, size_t cols, const float* from) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
+  const VF lo = hn::Set(d, f.lo);
+  const VF hi = hn::Set(d, f.hi);
+  const float* bias = f.bias + c;
+  size_t i = 0;
+  for (; i + lanes <= cols; i += lanes) {
+    FinishVector<true, kAdd>(f, 0, c + i, hn::LoadU(d, bias + i), lo, hi, hn::LoadU(d, from + i));
+  }
+  if (i < cols) {
+    const size_t rest = cols - i;
+    FinishVector<false, kAdd>(f, 0, c + i, hn::LoadN(d, bias + i, rest), lo, hi,
+                              hn::LoadN(d, from + i, rest));
+  }
+}
+
+// The same for rows `stride` floats apart; the outputs may end within them.
+HWY_NOINLINE inline void FinishStored(Finish f, size_t c, size_t rows, const float* tile,
+                                      size_t stride) {
+  const size_t cols = std::min(stride, f.cols - c);
   for (size_t r = 0; r < rows; ++r, tile += stride, f.Advance(1)) {
-    for (size_t i = 0; i < stride && c + i < f.cols; i += lanes) {
-      const VF v = hn::LoadU(d, tile + i);
-      if (f.add == nullptr) {
-        FinishSome<1, false>(f, c + i, v, v, v, v, v, v);
-      } else {
-        FinishSome<1, true>(f, c + i, v, v, v, v, v, v);
-      }
+    if (f.add == nullptr) {
+      FinishStoredRow<false>(f, c, cols, tile);
+    } else {
+      FinishStoredRow<true>(f, c, cols, tile);
     }
   }
 }
@@ -198,6 +212,14 @@ HWY_INLINE void FinishRow(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF v3)
 HWY_NOINLINE inline void FinishTile(const TileOut& out, size_t rows, float* tile, size_t stride) {
   if (out.chain->in_registers) return FinishStored(Finish(out), 0, rows, tile, stride);
   out.chain->run(*out.chain, out.pos, rows, out.cols, tile, stride, tile, out.y, out.y_stride);
+}
+
+// The same for one row, without a call where the chain is a frequent one: pooling has little else.
+HWY_INLINE void FinishOneRow(const TileOut& out, float* row) {
+  if (!out.chain->in_registers) return FinishTile(out, 1, row, out.cols);
+  const Finish finish(out);
+  if (finish.add == nullptr) return FinishStoredRow<false>(finish, 0, out.cols, row);
+  return FinishStoredRow<true>(finish, 0, out.cols, row);
 }
 
 // Finishes kRows <= 6 rows of kVectors <= 2 vectors, from column c of `out` on as far as it goes.

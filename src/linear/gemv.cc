@@ -24,7 +24,7 @@ void GemvF32(MatView<const float> w, const float* x, const Chain& chain, float* 
       DotFourRows(w.data + (n + i) * w.stride, w.stride, x, w.cols, sums + i);
     }
     for (; i < count; ++i) sums[i] = DotProduct(w.data + (n + i) * w.stride, x, w.cols);
-    FinishTile({&chain, {.channel = n}, y + n, 0, count}, 1, sums, kBlock);
+    FinishOneRow({&chain, {.channel = n}, y + n, 0, count}, sums);
   }
 }
 
