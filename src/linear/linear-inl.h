@@ -268,9 +268,6 @@ HWY_NOINLINE void FourChainTile(const float* x, size_t stride, size_t inputs, co
   FinishColumns<kRows, 1>(out, Finish(out), 0, v0, v0, v1, v1, v2, v2, v3, v3, v4, v4, v5, v5);
 }
 
-// Steps of k by which TwoChains asks for its weights in advance.
-constexpr size_t kTwoChainsAhead = 16;
-
 // The same where registers are few: kRows <= 3 rows against kVectors <= 2 vectors, two chains at a
 // time. Chains `first` and first + 2, added.
 template <size_t kRows, size_t kVectors>
@@ -326,9 +323,9 @@ HWY_INLINE void FourChainRows(const float* x, size_t stride, size_t inputs, cons
   if constexpr (kVectorTileFourChains == 1) {
     FourChainTile<kRows>(x, stride, inputs, w.Vector(0), out);
   } else if (out.cols > hn::Lanes(DF())) {
-    FourChainNarrowTile<std::min<size_t>(kRows, 3), 2>(x, stride, inputs, w, out);
+    FourChainNarrowTile<std::min(kRows, kRowTileFourChains), 2>(x, stride, inputs, w, out);
   } else {
-    FourChainNarrowTile<std::min<size_t>(kRows, 3), 1>(x, stride, inputs, w, out);
+    FourChainNarrowTile<std::min(kRows, kRowTileFourChains), 1>(x, stride, inputs, w, out);
   }
 }
 
