@@ -7,14 +7,34 @@
 
 #include "hwy/highway.h"
 #include "lanefuse/target.h"
+#if HWY_ARCH_ARM_A64 && HWY_OS_LINUX
+#include <sys/auxv.h>
+#endif
 
 namespace lanefuse {
 namespace {
+
+// Highway's own name for Arm with the dot product wants bfloat16 as well, so a Cortex-A55 or A76
+// would not have it. Ours is its NEON on a CPU that the system says has the instruction: the same
+// machine code, for no kernel of float asks for it.
+bool CpuHasDotProduct() {
+#if HWY_ARCH_ARM_A64 && HWY_OS_LINUX
+  constexpr unsigned long kAsimdDp = 1ul << 20;  // HWCAP_ASIMDDP
+  return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+#elif HWY_ARCH_ARM_A64 && defined(__ARM_FEATURE_DOTPROD)
+  return true;
+#else
+  return false;
+#endif
+}
+
+constexpr int64_t kNeon = HWY_NEON | HWY_NEON_WITHOUT_AES;
 
 struct Entry {
   std::string_view name;
   int64_t bits;  // Highway's targets behind the name
   bool same_bits;
+  bool wants_dot_product = false;
 };
 
 // Best first, as Highway numbers them.
@@ -25,60 +45,65 @@ constexpr Entry kEntries[] = {
     {"SSE4", HWY_SSE4, false},
     {"SVE2", HWY_SVE2 | HWY_SVE2_128, true},
     {"SVE", HWY_SVE | HWY_SVE_256, true},
-    {"NEON_DOTPROD", HWY_NEON_BF16, true},
 #if HWY_ARCH_ARM_V7
-    {"NEON", HWY_NEON | HWY_NEON_WITHOUT_AES, false},  // its division is not exact
+    {"NEON", kNeon, false},  // its division is not exact
 #else
-    {"NEON", HWY_NEON | HWY_NEON_WITHOUT_AES, true},
+    {"NEON_DOTPROD", kNeon, true, true},
+    {"NEON", kNeon, true},
 #endif
     {"RVV", HWY_RVV, true},
     {"BASELINE", HWY_SSE2 | HWY_EMU128 | HWY_SCALAR, true},
 };
-
-// A short list of names without allocation.
-struct NameList {
-  std::array<std::string_view, std::size(kEntries)> names;
-  size_t size = 0;
-};
-
-NameList Names(int64_t bits) {
-  NameList list;
-  for (const Entry& entry : kEntries) {
-    if (entry.bits & bits) list.names[list.size++] = entry.name;
-  }
-  return list;
-}
 
 // Highway does not always report the scalar targets, which every CPU runs.
 int64_t SupportedBits() {
   return (hwy::SupportedTargets() & HWY_TARGETS) | (HWY_TARGETS & (HWY_EMU128 | HWY_SCALAR));
 }
 
-const NameList& Supported() {
-  static const NameList list = Names(SupportedBits());
+bool IsBuilt(const Entry& entry) { return (entry.bits & HWY_TARGETS) != 0; }
+bool IsSupported(const Entry& entry) {
+  return (entry.bits & SupportedBits()) != 0 && (!entry.wants_dot_product || CpuHasDotProduct());
+}
+
+// A short list of entries and their names, without allocation.
+struct List {
+  explicit List(bool (*belongs)(const Entry&)) {
+    for (const Entry& entry : kEntries) {
+      if (!belongs(entry)) continue;
+      entries[size] = &entry;
+      names[size++] = entry.name;
+    }
+  }
+  std::array<const Entry*, std::size(kEntries)> entries;
+  std::array<std::string_view, std::size(kEntries)> names;
+  size_t size = 0;
+};
+
+const List& Supported() {
+  static const List list(IsSupported);
   return list;
 }
 
-// The code (see active_code) of the best supported target among `bits`, or 1 if there is none.
-int CodeOf(int64_t bits) {
-  bits &= SupportedBits();
-  if (bits == 0) return 1;
+constexpr int kWrongName = 1;
+
+// What active_code holds for an entry: its index in dispatch tables plus 2, and its own above that.
+int CodeOf(const Entry& entry) {
+  const int number = static_cast<int>(&entry - kEntries) << arch::kIndexBits;
 #if HWY_TARGETS & (HWY_TARGETS - 1)
   hwy::ChosenTarget chosen;
-  chosen.Update(bits);
-  return static_cast<int>(chosen.GetIndex()) + 2;
+  chosen.Update(entry.bits & SupportedBits());
+  return number + static_cast<int>(chosen.GetIndex()) + 2;
 #else
-  return 2;  // Tables of a single target have a single entry.
+  return number + 2;  // Tables of a single target have a single entry.
 #endif
 }
 
-// 0 where no entry has this name.
-int64_t BitsOf(std::string_view name) {
-  if (name.empty()) return ~int64_t{0};
-  for (const Entry& entry : kEntries) {
-    if (entry.name == name) return entry.bits;
+// The code of the supported target with this name, of the best one without a name, or kWrongName.
+int CodeOf(std::string_view name) {
+  for (size_t i = 0; i < Supported().size; ++i) {
+    if (name.empty() || name == Supported().names[i]) return CodeOf(*Supported().entries[i]);
   }
-  return 0;
+  return kWrongName;
 }
 
 // "... is not one of A, B, C (built in and supported by this CPU)", in static memory.
@@ -111,7 +136,7 @@ std::atomic<int> active_code{0};
 
 int DecideTarget() {
   const char* name = std::getenv("LANEFUSE_TARGET");
-  const int code = CodeOf(BitsOf(name == nullptr ? std::string_view() : std::string_view(name)));
+  const int code = CodeOf(name == nullptr ? std::string_view() : std::string_view(name));
   // A LimitTarget on another thread that came first stays.
   int expected = 0;
   return active_code.compare_exchange_strong(expected, code) ? code : expected;
@@ -129,22 +154,18 @@ std::span<const std::string_view> SupportedTargets() {
 }
 
 std::span<const std::string_view> BuiltTargets() {
-  static const NameList list = Names(HWY_TARGETS);
+  static const List list(IsBuilt);
   return {list.names.data(), list.size};
 }
 
 std::string_view ActiveTarget() {
-  const int index = arch::ActiveIndex();
-  if (index < 0) return {};
-  for (const Entry& entry : kEntries) {
-    if ((entry.bits & SupportedBits()) && CodeOf(entry.bits) == index + 2) return entry.name;
-  }
-  return {};
+  if (arch::ActiveIndex() < 0) return {};
+  return kEntries[arch::active_code.load(std::memory_order_relaxed) >> arch::kIndexBits].name;
 }
 
 Status LimitTarget(std::string_view name) {
-  const int code = CodeOf(BitsOf(name));
-  if (code == 1) {
+  const int code = CodeOf(name);
+  if (code == kWrongName) {
     static const Sentence sentence("LimitTarget: name");
     return {StatusCode::kUnsupportedTarget, sentence.text};
   }

@@ -17,8 +17,10 @@
 
 namespace lanefuse::arch {
 
-// Index into HWY_EXPORT's tables plus 2; 1: LANEFUSE_TARGET is wrong; 0: not decided yet.
+// The low bits: index into HWY_EXPORT's tables plus 2; 1: LANEFUSE_TARGET is wrong; 0: not decided
+// yet. Above them: which of our names it is, for two names may share an index.
 extern std::atomic<int> active_code;
+constexpr int kIndexBits = 8;
 
 // Reads LANEFUSE_TARGET and the CPU's features, decides, and returns the new code.
 int DecideTarget();
@@ -26,7 +28,7 @@ int DecideTarget();
 // The index of the active target in every dispatch table, or -1.
 inline int ActiveIndex() {
   const int code = active_code.load(std::memory_order_relaxed);
-  return (code != 0 ? code : DecideTarget()) - 2;
+  return ((code != 0 ? code : DecideTarget()) & ((1 << kIndexBits) - 1)) - 2;
 }
 
 // What a call returns where ActiveIndex() is -1: the text lists the valid names.

@@ -8,8 +8,9 @@
 #            AVX2          with FMA: every laptop since 2013.
 #            AVX512        Skylake-X and later: F, BW, CD, DQ, VL.
 #            AVX512_VNNI   Ice Lake and later: adds VNNI, VBMI2, VAES, BITALG (Highway's AVX3_DL).
-#   aarch64  NEON          every 64-bit Arm (with and without the AES instructions).
-#            NEON_DOTPROD  with the dot product, bf16 and fp16 (Highway's NEON_BF16).
+#   aarch64  NEON          every 64-bit Arm (no kernel has a use for the AES instructions).
+#            NEON_DOTPROD  the same code on CPUs with the dot product (A55, A76 and later), for
+#                          kernels of bytes: part of NEON, see arch/target.cc.
 #            SVE, SVE2     any vector length (with the variants for exactly 256 and 128 bits).
 set(LANEFUSE_TARGETS "all" CACHE STRING
     "Instruction sets to build, names as above, separated by ';', or 'all'")
@@ -17,7 +18,7 @@ set(LANEFUSE_TARGETS "all" CACHE STRING
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(_known BASELINE SSE4 AVX2 AVX512 AVX512_VNNI)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
-  set(_known NEON NEON_DOTPROD SVE SVE2)
+  set(_known NEON SVE SVE2)
 else()
   set(_known "")  # One target, chosen by Highway from the compiler's flags.
 endif()
@@ -27,8 +28,7 @@ set(_bits_SSE4 "HWY_SSE4")
 set(_bits_AVX2 "HWY_AVX2")
 set(_bits_AVX512 "HWY_AVX3")
 set(_bits_AVX512_VNNI "HWY_AVX3_DL")
-set(_bits_NEON "HWY_NEON|HWY_NEON_WITHOUT_AES")
-set(_bits_NEON_DOTPROD "HWY_NEON_BF16")
+set(_bits_NEON "HWY_NEON_WITHOUT_AES")
 set(_bits_SVE "HWY_SVE|HWY_SVE_256")
 set(_bits_SVE2 "HWY_SVE2|HWY_SVE2_128")
 

@@ -1,12 +1,7 @@
 # What ctest runs, beside the sources that CMakeLists.txt collects.
-if(LANEFUSE_OPENMP)
-  gtest_discover_tests(lanefuse_tests DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 900)
-else()
-  # The build without OpenMP differs in who runs the parts of a call, and in nothing else.
-  gtest_discover_tests(lanefuse_tests DISCOVERY_TIMEOUT 120
-                       TEST_FILTER "*Thread*:*Pool*:*Split*:Dot.*:*AllocatesNothing*"
-                       PROPERTIES TIMEOUT 900 LABELS serial)
-endif()
+set(LANEFUSE_TEST_FILTER "" CACHE STRING "GoogleTest filter of the tests that ctest runs")
+gtest_discover_tests(lanefuse_tests DISCOVERY_TIMEOUT 120 TEST_FILTER "${LANEFUSE_TEST_FILTER}"
+                     PROPERTIES TIMEOUT 900)
 
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
