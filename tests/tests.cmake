@@ -14,3 +14,13 @@ endif()
 add_executable(lanefuse_exhaustive EXCLUDE_FROM_ALL tests/exhaustive.cc tests/common/math_check.cc)
 target_link_libraries(lanefuse_exhaustive PRIVATE
   lanefuse lanefuse_flags ${LANEFUSE_HIGHWAY_TARGET} Threads::Threads)
+
+# One digest for each kernel, for machines that are compared with each other (tests/same_bits).
+file(GLOB _support CONFIGURE_DEPENDS tests/support/*.cc)
+list(FILTER _support EXCLUDE REGEX "(main|_test)\\.cc$")
+add_executable(lanefuse_same_bits tests/same_bits.cc ${_support})
+target_link_libraries(lanefuse_same_bits PRIVATE
+  lanefuse lanefuse_flags ${LANEFUSE_HIGHWAY_TARGET} GTest::gtest Threads::Threads
+  ${CMAKE_DL_LIBS})
+add_test(NAME same_bits COMMAND lanefuse_same_bits
+         --golden "${CMAKE_CURRENT_SOURCE_DIR}/tests/golden/digests.txt")
