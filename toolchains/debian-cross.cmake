@@ -30,4 +30,6 @@ list(JOIN _folders ":" _folders)
 set(ENV{PKG_CONFIG_LIBDIR} "${_folders}")
 
 # Where the programs of the platform do not run by themselves, CMake and ctest start them with it.
-set(CMAKE_CROSSCOMPILING_EMULATOR qemu-${LANEFUSE_QEMU}-static;-L;/usr/${LANEFUSE_TRIPLE})
+if(NOT CMAKE_HOST_SYSTEM_PROCESSOR STREQUAL LANEFUSE_PROCESSOR)
+  set(CMAKE_CROSSCOMPILING_EMULATOR qemu-${LANEFUSE_QEMU}-static;-L;/usr/${LANEFUSE_TRIPLE})
+endif()
