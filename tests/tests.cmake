@@ -18,4 +18,4 @@ endif()
 # Every float through every elementary function: minutes to an hour, so it is run by hand.
 add_executable(lanefuse_exhaustive EXCLUDE_FROM_ALL tests/exhaustive.cc tests/common/math_check.cc)
 target_link_libraries(lanefuse_exhaustive PRIVATE
-  lanefuse lanefuse_flags ${LANEFUSE_HIGHWAY_TARGET} Threads::Threads)
+  lanefuse_static lanefuse_flags ${LANEFUSE_HIGHWAY_TARGET} Threads::Threads)
