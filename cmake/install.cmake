@@ -44,6 +44,16 @@ set(_pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH LANEFUSE_PC_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig"
      "${CMAKE_INSTALL_PREFIX}")
 string(REGEX REPLACE "/$" "" LANEFUSE_PC_PREFIX "${LANEFUSE_PC_PREFIX}")
+if(LANEFUSE_HIGHWAY_ORIGIN STREQUAL "fetched")
+  # As a part of another project, Highway's module states that project's version, and the prefix of
+  # this configuration for ever.
+  file(READ "${hwy_BINARY_DIR}/libhwy.pc" _module)
+  string(REGEX REPLACE "prefix=[^\n]*" "prefix=\${pcfiledir}/${LANEFUSE_PC_PREFIX}"
+         _module "${_module}")
+  string(REGEX REPLACE "exec_prefix=[^\n]*" "exec_prefix=\${prefix}" _module "${_module}")
+  string(REGEX REPLACE "Version: [^\n]*" "Version: ${_hwy_version}" _module "${_module}")
+  file(WRITE "${hwy_BINARY_DIR}/libhwy.pc" "${_module}")
+endif()
 foreach(_dir LIB INCLUDE)
   if(IS_ABSOLUTE "${CMAKE_INSTALL_${_dir}DIR}")
     set(LANEFUSE_PC_${_dir}DIR "${CMAKE_INSTALL_${_dir}DIR}")

@@ -8,6 +8,7 @@
 #include <functional>
 #include <vector>
 
+#include "lanefuse/c.h"
 #include "lanefuse/lanefuse.h"
 #include "tests/support/chains.h"
 #include "tests/support/random.h"
@@ -197,6 +198,33 @@ TEST_F(StackOfCalls, Softmax) {
       });
     }
   }
+}
+
+// The C calls copy the steps.
+TEST_F(StackOfCalls, CallsFromC) {
+  constexpr size_t kFromC = 2048, kChannels = 36;
+  const lanefuse_conv2d_shape shape = lanefuse_make_conv2d_shape(kChannels, kChannels, 3, 3);
+  const std::vector<float> w = Floats(kChannels * kChannels * 9), x = Floats(25 * kChannels);
+  std::vector<float> y(9 * kChannels);
+  std::vector<std::byte> bytes(lanefuse_packed_conv2d_bytes(&shape));
+  lanefuse_packed_conv2d packed;
+  ASSERT_EQ(lanefuse_packed_conv2d_pack(&shape, {w.data(), w.size()}, {nullptr, 0}, nullptr,
+                                        bytes.data(), bytes.size(), &packed)
+                .code,
+            LANEFUSE_OK);
+  const std::vector<lanefuse_step> steps(LANEFUSE_MAX_STEPS, lanefuse_step_act(LANEFUSE_ACT_MISH));
+  const lanefuse_epilogue epilogue = {steps.data(), steps.size()};
+  const auto in_cpp = [](const lanefuse_status& status) {
+    return Status(static_cast<StatusCode>(status.code), status.text);
+  };
+  Check("lanefuse_conv2d", kTiled + kFromC, [&] {
+    return in_cpp(lanefuse_conv2d(lanefuse_make_const_image(x.data(), 1, 5, 5, kChannels), &packed,
+                                  epilogue, lanefuse_make_image(y.data(), 1, 3, 3, kChannels),
+                                  nullptr));
+  });
+  const lanefuse_mat mat = lanefuse_make_mat(y.data(), 9, kChannels);
+  Check("lanefuse_apply", kKernel + kFromC,
+        [&] { return in_cpp(lanefuse_apply(lanefuse_read_mat(mat), epilogue, mat, nullptr)); });
 }
 
 }  // namespace

@@ -151,6 +151,8 @@ TEST(TargetVariable, ChoosesTheTarget) {
     const std::string text = Probe(std::string(name));
     EXPECT_EQ(Line(text, "active"), name) << text;
     EXPECT_EQ(Line(text, "code"), "0") << text;
+    EXPECT_EQ(Line(text, "c_active"), name) << text;
+    EXPECT_EQ(Line(text, "c_code"), "0") << text;
     EXPECT_EQ(Line(text, "out"), "11") << text;
   }
 }
@@ -173,6 +175,8 @@ TEST(TargetVariable, WrongNamesAreAnErrorOfEveryCall) {
     const std::string text = Probe(name);
     EXPECT_EQ(Line(text, "active"), "") << text;
     EXPECT_EQ(Line(text, "code"), unsupported) << text;
+    EXPECT_EQ(Line(text, "c_active"), "") << text;
+    EXPECT_EQ(Line(text, "c_code"), unsupported) << text;
     EXPECT_EQ(Line(text, "out"), "-1") << "the output changed: " << text;
     const std::string message = Line(text, "message");
     EXPECT_NE(message.find("LANEFUSE_TARGET"), message.npos) << message;

@@ -1,4 +1,20 @@
 # What ctest runs, beside the sources that CMakeLists.txt collects.
+
+# The C interface is called from C99, and its header alone is C++ too; neither may draw a warning.
+if(LANEFUSE_HAS_ALL_FAMILIES)
+  enable_language(C)
+  file(GLOB _c_sources CONFIGURE_DEPENDS tests/c/*.c tests/c/*.cc)
+  target_sources(lanefuse_tests PRIVATE ${_c_sources})
+  set_source_files_properties(tests/c/calls.c tests/c/header.cc PROPERTIES
+                              COMPILE_OPTIONS "-Wconversion;-Wshadow")
+  add_executable(lanefuse_c_example examples/c/linear.c)
+  target_link_libraries(lanefuse_c_example PRIVATE lanefuse_static lanefuse_flags)
+  set_target_properties(lanefuse_tests lanefuse_c_example PROPERTIES
+                        C_STANDARD 99 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
+  add_test(NAME c_example COMMAND lanefuse_c_example)
+  target_compile_definitions(lanefuse_tests PRIVATE LANEFUSE_TEST_C_INTERFACE=1)
+endif()
+
 if(LANEFUSE_OPENMP)
   gtest_discover_tests(lanefuse_tests DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 900)
 else()

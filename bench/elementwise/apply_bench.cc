@@ -56,7 +56,7 @@ std::string LowerCase(std::string name) {
 
 void AddApply(Suite& suite) {
   // A row of a small network, and the hidden layer of a transformer of 128 tokens.
-#define LANEFUSE_BENCH_ACTIVATION(name)       \
+#define LANEFUSE_BENCH_ACTIVATION(name, NAME) \
   AddShape(suite, LowerCase(#name), 1, 1024); \
   AddShape(suite, LowerCase(#name), 128, 3072);
   LANEFUSE_ACTIVATIONS(LANEFUSE_BENCH_ACTIVATION)

@@ -20,10 +20,10 @@ bool SameIgnoringCase(std::string_view token, std::string_view name) {
 }
 
 bool ActivationByName(std::string_view token, Activation& act) {
-#define LANEFUSE_BENCH_MATCH(name)      \
-  if (SameIgnoringCase(token, #name)) { \
-    act.kind = ActivationKind::k##name; \
-    return true;                        \
+#define LANEFUSE_BENCH_MATCH(name, NAME) \
+  if (SameIgnoringCase(token, #name)) {  \
+    act.kind = ActivationKind::k##name;  \
+    return true;                         \
   }
   LANEFUSE_ACTIVATIONS(LANEFUSE_BENCH_MATCH)
 #undef LANEFUSE_BENCH_MATCH

@@ -1,32 +1,16 @@
-// The activations, each with its formula. One list feeds the enum, dispatch, tests and benchmarks.
+// The activations as values; activation_list.h has the formula of each.
 #ifndef LANEFUSE_ACTIVATION_H_
 #define LANEFUSE_ACTIVATION_H_
 
 #include <cstdint>
 #include <span>
 
+#include "lanefuse/activation_list.h"
+
 namespace lanefuse {
 
-//   name         formula                                         parameters
-#define LANEFUSE_ACTIVATIONS(X)                                                   \
-  X(Identity)    /* x                                                          */ \
-  X(Relu)        /* x < 0 ? 0 : x                                              */ \
-  X(Relu6)       /* x < 0 ? 0 : x > 6 ? 6 : x                                  */ \
-  X(LeakyRelu)   /* x < 0 ? alpha * x : x                     alpha            */ \
-  X(PRelu)       /* x < 0 ? slope[c] * x : x                  slope, a channel */ \
-  X(Elu)         /* x < 0 ? alpha * (exp(x) - 1) : x          alpha            */ \
-  X(Sigmoid)     /* 1 / (1 + exp(-x))                                          */ \
-  X(Tanh)        /* tanh(x)                                                    */ \
-  X(Silu)        /* x * sigmoid(x)                                             */ \
-  X(HardSigmoid) /* clamp(x / 6 + 1/2, 0, 1)                                   */ \
-  X(HardSwish)   /* x * clamp(x / 6 + 1/2, 0, 1)                               */ \
-  X(GeluErf)     /* x / 2 * (1 + erf(x / sqrt(2)))                             */ \
-  X(GeluTanh)    /* x / 2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3)))      */ \
-  X(Mish)        /* x * tanh(log(1 + exp(x)))                                  */ \
-  X(Exp)         /* exp(x)                                                     */
-
 enum class ActivationKind : uint8_t {
-#define LANEFUSE_ENUM(name) k##name,
+#define LANEFUSE_ENUM(name, NAME) k##name,
   LANEFUSE_ACTIVATIONS(LANEFUSE_ENUM)
 #undef LANEFUSE_ENUM
 };

@@ -12,7 +12,7 @@ namespace lanefuse::test {
 namespace {
 
 constexpr NamedActivation kActivations[] = {
-#define LANEFUSE_NAMED(name) {#name, ActivationKind::k##name},
+#define LANEFUSE_NAMED(name, NAME) {#name, ActivationKind::k##name},
     LANEFUSE_ACTIVATIONS(LANEFUSE_NAMED)
 #undef LANEFUSE_NAMED
 };

@@ -2,8 +2,9 @@
 //
 //   lanefuse_tests --probe
 //
-// makes one call instead and prints its status and the active target: tests/target_test.cc starts
-// it as a child with LANEFUSE_TARGET set, which the library reads once, at its first call.
+// makes one call instead, and one from C, and prints their status and the active target:
+// tests/target_test.cc starts it as a child with LANEFUSE_TARGET set, which the library reads once,
+// at its first call.
 #include <gtest/gtest.h>
 
 #include <cinttypes>
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <string>
 
+#include "lanefuse/c.h"
 #include "lanefuse/dot.h"
 #include "lanefuse/target.h"
 #include "tests/support/bits.h"
@@ -43,6 +45,11 @@ int Probe() {
   std::printf("code %d\nout %g\nactive %s\nmessage %s\n", static_cast<int>(status.code()),
               static_cast<double>(out), std::string(ActiveTarget()).c_str(),
               status.message().c_str());
+#if defined(LANEFUSE_TEST_C_INTERFACE)  // not there without every family
+  const lanefuse_status from_c =
+      lanefuse_dot({a, 2}, {b, 2}, lanefuse_make_activation(LANEFUSE_ACT_IDENTITY, 0.0f), &out);
+  std::printf("c_code %d\nc_active %s\n", from_c.code, lanefuse_active_target());
+#endif
   return 0;
 }
 

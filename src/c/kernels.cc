@@ -1,0 +1,114 @@
+// The kernels for C.
+#include "lanefuse/c.h"
+#include "lanefuse/conv.h"
+#include "lanefuse/dot.h"
+#include "lanefuse/elementwise.h"
+#include "lanefuse/linear.h"
+#include "lanefuse/softmax.h"
+#include "src/c/convert.h"
+
+namespace lanefuse {
+namespace {
+
+using PoolCall = Status (*)(ImageView<const float>, const Pool2dShape&, const Epilogue&,
+                            ImageView<float>, Parallel);
+
+lanefuse_status Pool(PoolCall call, const lanefuse_const_image& x,
+                     const lanefuse_pool2d_shape* shape, lanefuse_epilogue epilogue,
+                     const lanefuse_image& y, const lanefuse_parallel* parallel) {
+  if (shape == nullptr) return Invalid("shape is null");
+  return WithSteps(epilogue, [&](const Epilogue& steps) {
+    return call(FromC(x), FromC(*shape), steps, FromC(y), FromC(parallel));
+  });
+}
+
+}  // namespace
+}  // namespace lanefuse
+
+// At global scope: a definition inside the namespace would not be the one that c.h exports.
+using lanefuse::Activation;
+using lanefuse::Epilogue;
+using lanefuse::FromC;
+using lanefuse::Invalid;
+using lanefuse::PackedConv2d;
+using lanefuse::PackedLinear;
+using lanefuse::ToC;
+using lanefuse::WithSteps;
+using lanefuse::WithWeights;
+
+lanefuse_status lanefuse_dot(lanefuse_const_vec a, lanefuse_const_vec b, lanefuse_activation act,
+                             float* out) {
+  if (out == nullptr) return Invalid("out is null");
+  Activation activation;
+  if (!FromC(act, activation)) return lanefuse::NoSuchActivation(act.kind);
+  return ToC(Dot(FromC(a), FromC(b), activation, *out));
+}
+
+lanefuse_status lanefuse_dot_epilogue(lanefuse_const_vec a, lanefuse_const_vec b,
+                                      lanefuse_epilogue epilogue, float* out) {
+  if (out == nullptr) return Invalid("out is null");
+  return WithSteps(epilogue,
+                   [&](const Epilogue& steps) { return Dot(FromC(a), FromC(b), steps, *out); });
+}
+
+lanefuse_status lanefuse_gemv(lanefuse_const_mat w, lanefuse_const_vec x,
+                              lanefuse_epilogue epilogue, lanefuse_vec y,
+                              const lanefuse_parallel* parallel) {
+  return WithSteps(epilogue, [&](const Epilogue& steps) {
+    return Gemv(FromC(w), FromC(x), steps, FromC(y), FromC(parallel));
+  });
+}
+
+lanefuse_status lanefuse_linear(lanefuse_const_mat x, const lanefuse_packed_linear* w,
+                                lanefuse_epilogue epilogue, lanefuse_mat y,
+                                const lanefuse_parallel* parallel) {
+  return WithWeights<PackedLinear>(w, [&](const PackedLinear& packed) {
+    return WithSteps(epilogue, [&](const Epilogue& steps) {
+      return Linear(FromC(x), packed, steps, FromC(y), FromC(parallel));
+    });
+  });
+}
+
+lanefuse_status lanefuse_conv2d(lanefuse_const_image x, const lanefuse_packed_conv2d* w,
+                                lanefuse_epilogue epilogue, lanefuse_image y,
+                                const lanefuse_parallel* parallel) {
+  return WithWeights<PackedConv2d>(w, [&](const PackedConv2d& packed) {
+    return WithSteps(epilogue, [&](const Epilogue& steps) {
+      return Conv2d(FromC(x), packed, steps, FromC(y), FromC(parallel));
+    });
+  });
+}
+
+lanefuse_status lanefuse_max_pool2d(lanefuse_const_image x, const lanefuse_pool2d_shape* shape,
+                                    lanefuse_epilogue epilogue, lanefuse_image y,
+                                    const lanefuse_parallel* parallel) {
+  return lanefuse::Pool(lanefuse::MaxPool2d, x, shape, epilogue, y, parallel);
+}
+
+lanefuse_status lanefuse_average_pool2d(lanefuse_const_image x, const lanefuse_pool2d_shape* shape,
+                                        lanefuse_epilogue epilogue, lanefuse_image y,
+                                        const lanefuse_parallel* parallel) {
+  return lanefuse::Pool(lanefuse::AveragePool2d, x, shape, epilogue, y, parallel);
+}
+
+lanefuse_status lanefuse_global_average_pool(lanefuse_const_image x, lanefuse_epilogue epilogue,
+                                             lanefuse_image y, const lanefuse_parallel* parallel) {
+  return WithSteps(epilogue, [&](const Epilogue& steps) {
+    return GlobalAveragePool(FromC(x), steps, FromC(y), FromC(parallel));
+  });
+}
+
+lanefuse_status lanefuse_softmax(lanefuse_const_mat x, const lanefuse_softmax_options* options,
+                                 lanefuse_epilogue epilogue, lanefuse_mat y,
+                                 const lanefuse_parallel* parallel) {
+  return WithSteps(epilogue, [&](const Epilogue& steps) {
+    return Softmax(FromC(x), FromC(options), steps, FromC(y), FromC(parallel));
+  });
+}
+
+lanefuse_status lanefuse_apply(lanefuse_const_mat x, lanefuse_epilogue epilogue, lanefuse_mat y,
+                               const lanefuse_parallel* parallel) {
+  return WithSteps(epilogue, [&](const Epilogue& steps) {
+    return Apply(FromC(x), steps, FromC(y), FromC(parallel));
+  });
+}
