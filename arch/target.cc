@@ -147,6 +147,11 @@ Status UnsupportedTarget() {
   return {StatusCode::kUnsupportedTarget, sentence.text};
 }
 
+std::string_view NameOf(int64_t bit) {
+  const NameList names = Names(bit);
+  return names.size == 0 ? std::string_view() : names.names[0];
+}
+
 }  // namespace arch
 
 std::span<const std::string_view> SupportedTargets() {

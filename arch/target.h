@@ -12,6 +12,8 @@
 #define LANEFUSE_ARCH_TARGET_H_
 
 #include <atomic>
+#include <cstdint>
+#include <string_view>
 
 #include "lanefuse/status.h"
 
@@ -33,6 +35,9 @@ inline int ActiveIndex() {
 
 // What a call returns where ActiveIndex() is -1: the text lists the valid names.
 Status UnsupportedTarget();
+
+// The public name of the Highway target with this bit; empty where it has none.
+std::string_view NameOf(int64_t bit);
 
 }  // namespace lanefuse::arch
 

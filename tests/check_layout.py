@@ -277,7 +277,7 @@ class Checker:
                     self.report("CMakeLists.txt", line, "kernel", f"{path} is missing")
         for file in sorted((self.root / "src").rglob("*.cc")):
             path = file.relative_to(self.root).as_posix()
-            if path not in known and path.split("/")[1] not in ("common", "epilogue"):
+            if path not in known and path.split("/")[1] not in ("common", "epilogue", "info"):
                 self.report(path, 1, "kernel", "neither lanefuse_add_kernel nor _sources names it")
 
 

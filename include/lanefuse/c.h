@@ -20,6 +20,7 @@
 
 #include "lanefuse/c_types.h"
 #include "lanefuse/export.h"
+#include "lanefuse/version.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "lanefuse/epilogue.h"
+#include "lanefuse/export.h"
 #include "lanefuse/packed.h"
 #include "lanefuse/parallel.h"
 #include "lanefuse/status.h"
@@ -43,18 +44,18 @@ struct Conv2dFold {
 class PackedConv2d {
  public:
   // The size of the packed weights; 0 where `shape` is invalid.
-  static size_t Bytes(const Conv2dShape& shape);
+  LANEFUSE_API static size_t Bytes(const Conv2dShape& shape);
 
   // Packs `weights`, dense OHWI: [outputs][kernel_h][kernel_w][channels / groups], an optional bias
   // and batchnorms. Errors: kInvalidArgument (shape), kShapeMismatch (sizes), kBufferTooSmall,
   // kUnsupported (a fold that is wrong or not finite).
-  static Status Pack(const Conv2dShape& shape, std::span<const float> weights,
-                     std::span<const float> bias, const Conv2dFold& fold,
-                     std::span<std::byte> bytes, PackedConv2d& packed);
+  LANEFUSE_API static Status Pack(const Conv2dShape& shape, std::span<const float> weights,
+                                  std::span<const float> bias, const Conv2dFold& fold,
+                                  std::span<std::byte> bytes, PackedConv2d& packed);
 
   // Checks packed bytes (one pass over them) and points at them. Errors: kCorrupt,
   // kInvalidArgument.
-  static Status View(std::span<const std::byte> bytes, PackedConv2d& packed);
+  LANEFUSE_API static Status View(std::span<const std::byte> bytes, PackedConv2d& packed);
 
   const Conv2dShape& shape() const { return shape_; }
   const float* panels() const { return panels_; }
@@ -81,8 +82,8 @@ class PackedConv2d {
 // Threads   Output rows are split when there are at least 2^18 multiply-adds a thread.
 // Method    Direct convolution on register tiles of pixels x outputs; the indirect idea of Dukhan
 //           (arXiv 1907.02129) with addresses computed instead of stored.
-Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& epilogue,
-              ImageView<float> y, Parallel parallel = {});
+LANEFUSE_API Status Conv2d(ImageView<const float> x, const PackedConv2d& w,
+                           const Epilogue& epilogue, ImageView<float> y, Parallel parallel = {});
 
 struct Pool2dShape {
   size_t kernel_h = 1, kernel_w = 1;
@@ -93,18 +94,19 @@ struct Pool2dShape {
 
 // y = epilogue(max over the window); padding never wins; a NaN in the window gives NaN.
 // Shapes, memory, errors and threads as Conv2d; x and y have equal channels.
-Status MaxPool2d(ImageView<const float> x, const Pool2dShape& shape, const Epilogue& epilogue,
-                 ImageView<float> y, Parallel parallel = {});
+LANEFUSE_API Status MaxPool2d(ImageView<const float> x, const Pool2dShape& shape,
+                              const Epilogue& epilogue, ImageView<float> y, Parallel parallel = {});
 
 // y = epilogue(sum over the window, row-major from 0, divided by the number of its pixels that lie
 // in the image). Errors as MaxPool2d.
-Status AveragePool2d(ImageView<const float> x, const Pool2dShape& shape, const Epilogue& epilogue,
-                     ImageView<float> y, Parallel parallel = {});
+LANEFUSE_API Status AveragePool2d(ImageView<const float> x, const Pool2dShape& shape,
+                                  const Epilogue& epilogue, ImageView<float> y,
+                                  Parallel parallel = {});
 
 // y[n, 0, 0, c] = epilogue(sum over all pixels, row-major from 0, divided by their number).
 // y: N x 1 x 1 x channels. An image without pixels is kInvalidArgument: it has no average.
-Status GlobalAveragePool(ImageView<const float> x, const Epilogue& epilogue, ImageView<float> y,
-                         Parallel parallel = {});
+LANEFUSE_API Status GlobalAveragePool(ImageView<const float> x, const Epilogue& epilogue,
+                                      ImageView<float> y, Parallel parallel = {});
 
 }  // namespace lanefuse
 

@@ -6,6 +6,7 @@
 
 #include "lanefuse/activation.h"
 #include "lanefuse/epilogue.h"
+#include "lanefuse/export.h"
 #include "lanefuse/status.h"
 
 namespace lanefuse {
@@ -22,11 +23,12 @@ namespace lanefuse {
 // Accuracy  |error of the sum| <= (n / 64 + 7) * 2^-24 * sum_k |a[k] * b[k]| to first order; bits
 //           equal on every target with FMA and on BASELINE.
 // Threads   One: a dot product is over before a second thread wakes up.
-Status Dot(std::span<const float> a, std::span<const float> b, Activation act, float& out);
+LANEFUSE_API Status Dot(std::span<const float> a, std::span<const float> b, Activation act,
+                        float& out);
 
 // The same with a whole chain; `out` counts as a matrix of 1 x 1.
-Status Dot(std::span<const float> a, std::span<const float> b, const Epilogue& epilogue,
-           float& out);
+LANEFUSE_API Status Dot(std::span<const float> a, std::span<const float> b,
+                        const Epilogue& epilogue, float& out);
 
 }  // namespace lanefuse
 

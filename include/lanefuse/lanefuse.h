@@ -13,6 +13,7 @@
 #include "lanefuse/softmax.h"
 #include "lanefuse/status.h"
 #include "lanefuse/target.h"
+#include "lanefuse/version.h"
 #include "lanefuse/view.h"
 
 #endif  // LANEFUSE_LANEFUSE_H_

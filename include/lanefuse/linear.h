@@ -6,6 +6,7 @@
 #include <span>
 
 #include "lanefuse/epilogue.h"
+#include "lanefuse/export.h"
 #include "lanefuse/packed.h"
 #include "lanefuse/parallel.h"
 #include "lanefuse/status.h"
@@ -23,8 +24,8 @@ namespace lanefuse {
 // Accuracy  As Dot. Bits equal on every target with FMA, for any number of threads.
 // Threads   N is split when the weights have at least 512 KiB.
 // Use       Linear with packed weights is faster; Gemv serves weights that are used once.
-Status Gemv(MatView<const float> w, std::span<const float> x, const Epilogue& epilogue,
-            std::span<float> y, Parallel parallel = {});
+LANEFUSE_API Status Gemv(MatView<const float> w, std::span<const float> x, const Epilogue& epilogue,
+                         std::span<float> y, Parallel parallel = {});
 
 // Weights of a fully connected layer in the layout of packed.h.
 //
@@ -33,17 +34,18 @@ Status Gemv(MatView<const float> w, std::span<const float> x, const Epilogue& ep
 class PackedLinear {
  public:
   // The size of the packed weights; 0 where a size overflows.
-  static size_t Bytes(size_t outputs, size_t inputs);
+  LANEFUSE_API static size_t Bytes(size_t outputs, size_t inputs);
 
   // Packs w (outputs x inputs), an optional bias (outputs values, or empty) and an optional
   // batchnorm over the outputs, folded in double and rounded once, and points `packed` at them.
   // Errors: kBufferTooSmall, kShapeMismatch, kUnsupported (a fold that is not finite).
-  static Status Pack(MatView<const float> w, std::span<const float> bias,
-                     const BatchNorm* batchnorm, std::span<std::byte> bytes, PackedLinear& packed);
+  LANEFUSE_API static Status Pack(MatView<const float> w, std::span<const float> bias,
+                                  const BatchNorm* batchnorm, std::span<std::byte> bytes,
+                                  PackedLinear& packed);
 
   // Checks packed bytes (header, sizes, checksum: one pass over them) and points at them.
   // Errors: kCorrupt, kInvalidArgument (not aligned to 4 bytes; 64 is best).
-  static Status View(std::span<const std::byte> bytes, PackedLinear& packed);
+  LANEFUSE_API static Status View(std::span<const std::byte> bytes, PackedLinear& packed);
 
   size_t outputs() const { return outputs_; }
   size_t inputs() const { return inputs_; }
@@ -72,8 +74,8 @@ class PackedLinear {
 // Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum_k |x w| to first order (a quarter of K with
 //           four chains). Bits equal on every target with FMA, for any M and number of threads.
 // Threads   Rows or outputs are split when there are at least 2^18 multiply-adds a thread.
-Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
-              MatView<float> y, Parallel parallel = {});
+LANEFUSE_API Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
+                           MatView<float> y, Parallel parallel = {});
 
 }  // namespace lanefuse
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "lanefuse/epilogue.h"
+#include "lanefuse/export.h"
 #include "lanefuse/parallel.h"
 #include "lanefuse/status.h"
 #include "lanefuse/view.h"
@@ -35,8 +36,8 @@ struct SoftmaxOptions {
 // rounded
 //           to float (max |z| * 2^-24 at most). Bits equal on every target with FMA.
 // Threads   Rows are split when there are at least 2^15 elements a thread.
-Status Softmax(MatView<const float> x, const SoftmaxOptions& options, const Epilogue& epilogue,
-               MatView<float> y, Parallel parallel = {});
+LANEFUSE_API Status Softmax(MatView<const float> x, const SoftmaxOptions& options,
+                            const Epilogue& epilogue, MatView<float> y, Parallel parallel = {});
 
 inline Status Softmax(MatView<const float> x, const SoftmaxOptions& options, MatView<float> y,
                       Parallel parallel = {}) {

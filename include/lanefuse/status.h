@@ -7,6 +7,9 @@
 #include <span>
 #include <string>
 
+#include "lanefuse/export.h"
+#include "lanefuse/version.h"
+
 namespace lanefuse {
 
 enum class StatusCode : uint8_t {
@@ -32,7 +35,7 @@ class [[nodiscard]] Status {
 
   // Writes the sentence with its numbers and a final NUL into `out`, cut where `out` ends.
   // Returns the length that the whole sentence has. Allocates nothing.
-  size_t Format(std::span<char> out) const;
+  LANEFUSE_API size_t Format(std::span<char> out) const;
 
   // The same as a string, for code that may allocate.
   std::string message() const {

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "lanefuse/export.h"
 #include "lanefuse/status.h"
 
 namespace lanefuse {
@@ -13,23 +14,23 @@ namespace lanefuse {
 // Names are the field's: BASELINE, SSE4, AVX2, AVX512, AVX512_VNNI; NEON, NEON_DOTPROD, SVE, SVE2.
 
 // The targets that are built in and that this CPU can run, best first. The memory is static.
-std::span<const std::string_view> SupportedTargets();
+LANEFUSE_API std::span<const std::string_view> SupportedTargets();
 
 // The targets that are built in, best first, whether or not this CPU can run them.
-std::span<const std::string_view> BuiltTargets();
+LANEFUSE_API std::span<const std::string_view> BuiltTargets();
 
 // The target that calls use now. Empty where LANEFUSE_TARGET names none of SupportedTargets(); then
 // every call returns kUnsupportedTarget until LimitTarget chooses one.
-std::string_view ActiveTarget();
+LANEFUSE_API std::string_view ActiveTarget();
 
 // Uses `name` from the next call on; an empty name lifts the limit. It overrides the environment
 // variable LANEFUSE_TARGET, which is read once, at the first call. An unknown or unsupported
 // name is an error that lists the valid ones and changes nothing. Calls that are under way on other
 // threads finish on the target that they began with.
-Status LimitTarget(std::string_view name);
+LANEFUSE_API Status LimitTarget(std::string_view name);
 
 // True where `name` keeps the promise of equal bits (every target but SSE4 and Armv7).
-bool TargetHasSameBits(std::string_view name);
+LANEFUSE_API bool TargetHasSameBits(std::string_view name);
 
 }  // namespace lanefuse
 

@@ -27,14 +27,12 @@ class Weights {
   // Weight k (taps row-major, then channels of the group) of an output, in double.
   double At(size_t output, size_t k) const {
     const double w = weights_[output * depth() + k];
-    if (!folded()) return w;
     const size_t group = output / (shape_.outputs / shape_.groups);
     return w * before_.Scale(group * channels_ + k % channels_) * after_.Scale(output);
   }
 
   double Bias(size_t output) const {
     double bias = bias_.empty() ? 0.0 : bias_[output];
-    if (!folded()) return bias;
     if (before_.present()) {
       const size_t group = output / (shape_.outputs / shape_.groups);
       for (size_t k = 0; k < depth(); ++k) {
@@ -42,6 +40,16 @@ class Weights {
       }
     }
     return bias * after_.Scale(output) + after_.Shift(output);
+  }
+
+  // What is packed. Without a fold every bit stays, those of a NaN too: by way of double, some CPUs
+  // would make another of it.
+  float PackedAt(size_t output, size_t k) const {
+    return folded() ? static_cast<float>(At(output, k)) : weights_[output * depth() + k];
+  }
+  float PackedBias(size_t output) const {
+    if (folded()) return static_cast<float>(Bias(output));
+    return bias_.empty() ? 0.0f : bias_[output];
   }
 
   // Refuses a fold that turns a finite weight or bias into an infinite one.
@@ -76,7 +84,7 @@ float* WritePanels(const Weights& weights, size_t first, size_t count, float* to
   for (size_t panel = 0; panel < count; panel += kPanelOutputs) {
     for (size_t k = 0; k < weights.depth(); ++k) {
       for (size_t i = panel; i < panel + kPanelOutputs; ++i) {
-        *to++ = i < count ? static_cast<float>(weights.At(first + i, k)) : 0.0f;
+        *to++ = i < count ? weights.PackedAt(first + i, k) : 0.0f;
       }
     }
   }
@@ -165,7 +173,7 @@ Status PackedConv2d::Pack(const Conv2dShape& shape, std::span<const float> weigh
   const size_t each = shape.outputs / runs;
   for (size_t run = 0; run < runs; ++run) to = WritePanels(source, run * each, each, to);
   for (size_t o = 0; o < PaddedOutputs(shape.outputs); ++o) {
-    *to++ = o < shape.outputs ? static_cast<float>(source.Bias(o)) : 0.0f;
+    *to++ = o < shape.outputs ? source.PackedBias(o) : 0.0f;
   }
   PackedHeader header;
   header.kind = static_cast<uint16_t>(PackedKind::kConv2d);

@@ -1,0 +1,3 @@
+#include "lanefuse/version.h"
+
+const char LANEFUSE_ABI = LANEFUSE_VERSION_PATCH;
