@@ -148,8 +148,10 @@ Status UnsupportedTarget() {
 }
 
 std::string_view NameOf(int64_t bit) {
-  const NameList names = Names(bit);
-  return names.size == 0 ? std::string_view() : names.names[0];
+  for (const Entry& entry : kEntries) {
+    if ((entry.bits & bit) && !entry.wants_dot_product) return entry.name;
+  }
+  return {};
 }
 
 }  // namespace arch
