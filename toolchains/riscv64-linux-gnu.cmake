@@ -1,6 +1,21 @@
-# 64-bit RISC-V boards with Linux, the base set RV64GC: Highway's RVV cannot be chosen at run time
-# with this compiler, so there are no vectors. See riscv64-linux-gnu-rvv.cmake.
+# 64-bit RISC-V boards with Linux, the base set RV64GC, by clang 19 with the C and C++ libraries of
+# Debian's gcc cross compiler. Highway's RVV is not chosen at run time, so there are no vectors here
+# (riscv64-linux-gnu-rvv.cmake has them), and its emulated ones are miscompiled by gcc before 14.
 set(LANEFUSE_TRIPLE riscv64-linux-gnu)
 set(LANEFUSE_PROCESSOR riscv64)
 set(LANEFUSE_QEMU riscv64)
+set(LANEFUSE_CROSS_CLANG 1)
+if(NOT LANEFUSE_RISCV_MARCH)
+  set(LANEFUSE_RISCV_MARCH rv64gc)
+endif()
+foreach(_language C CXX)
+  set(CMAKE_${_language}_COMPILER_TARGET riscv64-linux-gnu)
+  set(CMAKE_${_language}_FLAGS_INIT "-march=${LANEFUSE_RISCV_MARCH}")
+endforeach()
+set(CMAKE_C_COMPILER clang-19)
+set(CMAKE_CXX_COMPILER clang++-19)
+if(LANEFUSE_RISCV_MARCH STREQUAL rv64gc)
+  string(APPEND CMAKE_CXX_FLAGS_INIT " -DHWY_DISABLED_TARGETS=HWY_RVV")
+endif()
+set(LANEFUSE_OPENMP OFF CACHE BOOL "Debian has no OpenMP library of clang for this platform")
 include("${CMAKE_CURRENT_LIST_DIR}/debian-cross.cmake")
