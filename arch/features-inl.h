@@ -32,6 +32,15 @@ constexpr bool kMinMaxReturnSecond =
 // False where the number of lanes is known only at run time (SVE, RVV).
 constexpr bool kConstexprLanes = HWY_HAVE_SCALABLE == 0;
 
+// True where small code is worth more than the last percent of a rare case: boards, whose caches
+// and flash are small, and the targets that are slow in any case. Rare cases are then one loop on
+// sums in L1 instead of code of their own in every tile, and tiles have fewer heights.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+constexpr bool kSmallCode = false;
+#else
+constexpr bool kSmallCode = true;
+#endif
+
 // Vector registers that a kernel may fill with accumulators and operands.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 || HWY_TARGET == HWY_RVV
 constexpr size_t kVectorRegisters = 32;

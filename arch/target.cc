@@ -14,19 +14,21 @@
 namespace lanefuse {
 namespace {
 
-// Highway's own name for Arm with the dot product wants bfloat16 as well, so a Cortex-A55 or A76
-// would not have it. Ours is its NEON on a CPU that the system says has the instruction: the same
-// machine code, for no kernel of float asks for it.
-bool CpuHasDotProduct() {
+// Some of our names are the code of another one on a CPU that can do more: the same for kernels of
+// float, and kernels that have a use for the extra instructions ask by name. Highway's own NEON
+// with the dot product wants bfloat16 as well, which a Cortex-A55 or A76 lacks; and its SVE2 has
+// nothing for float that its SVE does not have, so that the same code would be there twice.
 #if HWY_ARCH_ARM_A64 && HWY_OS_LINUX
-  constexpr unsigned long kAsimdDp = 1ul << 20;  // HWCAP_ASIMDDP
-  return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
-#elif HWY_ARCH_ARM_A64 && defined(__ARM_FEATURE_DOTPROD)
-  return true;
+bool CpuHasDotProduct() { return (getauxval(AT_HWCAP) & (1ul << 20)) != 0; }  // HWCAP_ASIMDDP
+bool CpuHasSve2() { return (getauxval(AT_HWCAP2) & (1ul << 1)) != 0; }        // HWCAP2_SVE2
+#elif HWY_ARCH_ARM_A64
+#ifdef __ARM_FEATURE_DOTPROD
+bool CpuHasDotProduct() { return true; }
 #else
-  return false;
+bool CpuHasDotProduct() { return false; }
 #endif
-}
+bool CpuHasSve2() { return false; }
+#endif
 
 constexpr int64_t kNeon = HWY_NEON | HWY_NEON_WITHOUT_AES;
 
@@ -34,7 +36,7 @@ struct Entry {
   std::string_view name;
   int64_t bits;  // Highway's targets behind the name
   bool same_bits;
-  bool wants_dot_product = false;
+  bool (*cpu_has)() = nullptr;  // what the CPU must have beyond Highway's target
 };
 
 // Best first, as Highway numbers them.
@@ -43,13 +45,13 @@ constexpr Entry kEntries[] = {
     {"AVX512", HWY_AVX3, true},
     {"AVX2", HWY_AVX2, true},
     {"SSE4", HWY_SSE4, false},
-    {"SVE2", HWY_SVE2 | HWY_SVE2_128, true},
-    {"SVE", HWY_SVE | HWY_SVE_256, true},
-#if HWY_ARCH_ARM_V7
-    {"NEON", kNeon, false},  // its division is not exact
-#else
-    {"NEON_DOTPROD", kNeon, true, true},
+#if HWY_ARCH_ARM_A64
+    {"SVE2", HWY_SVE, true, CpuHasSve2},
+    {"SVE", HWY_SVE, true},
+    {"NEON_DOTPROD", kNeon, true, CpuHasDotProduct},
     {"NEON", kNeon, true},
+#else
+    {"NEON", kNeon, false},  // Armv7: its division is not exact
 #endif
     {"RVV", HWY_RVV, true},
     {"BASELINE", HWY_SSE2 | HWY_EMU128 | HWY_SCALAR, true},
@@ -62,7 +64,7 @@ int64_t SupportedBits() {
 
 bool IsBuilt(const Entry& entry) { return (entry.bits & HWY_TARGETS) != 0; }
 bool IsSupported(const Entry& entry) {
-  return (entry.bits & SupportedBits()) != 0 && (!entry.wants_dot_product || CpuHasDotProduct());
+  return (entry.bits & SupportedBits()) != 0 && (entry.cpu_has == nullptr || entry.cpu_has());
 }
 
 // A short list of entries and their names, without allocation.
@@ -94,7 +96,7 @@ int CodeOf(const Entry& entry) {
   chosen.Update(entry.bits & SupportedBits());
   return number + static_cast<int>(chosen.GetIndex()) + 2;
 #else
-  return number + 2;  // Tables of a single target have a single entry.
+  return number + 2;         // Tables of a single target have a single entry.
 #endif
 }
 
@@ -149,7 +151,7 @@ Status UnsupportedTarget() {
 
 std::string_view NameOf(int64_t bit) {
   for (const Entry& entry : kEntries) {
-    if ((entry.bits & bit) && !entry.wants_dot_product) return entry.name;
+    if ((entry.bits & bit) && entry.cpu_has == nullptr) return entry.name;
   }
   return {};
 }

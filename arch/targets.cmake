@@ -11,14 +11,16 @@
 #   aarch64  NEON          every 64-bit Arm (no kernel has a use for the AES instructions).
 #            NEON_DOTPROD  the same code on CPUs with the dot product (A55, A76 and later), for
 #                          kernels of bytes: part of NEON, see arch/target.cc.
-#            SVE, SVE2     any vector length (with the variants for exactly 256 and 128 bits).
+#            SVE           any vector length, up to 512 bits of it used. SVE2 is part of it in the
+#                          same way. Highway's variants for exactly 128 and 256 bits are left out:
+#                          three more copies of every kernel.
 set(LANEFUSE_TARGETS "all" CACHE STRING
     "Instruction sets to build, names as above, separated by ';', or 'all'")
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(_known BASELINE SSE4 AVX2 AVX512 AVX512_VNNI)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
-  set(_known NEON SVE SVE2)
+  set(_known NEON SVE)
 else()
   set(_known "")  # One target, chosen by Highway from the compiler's flags.
 endif()
@@ -29,8 +31,7 @@ set(_bits_AVX2 "HWY_AVX2")
 set(_bits_AVX512 "HWY_AVX3")
 set(_bits_AVX512_VNNI "HWY_AVX3_DL")
 set(_bits_NEON "HWY_NEON_WITHOUT_AES")
-set(_bits_SVE "HWY_SVE|HWY_SVE_256")
-set(_bits_SVE2 "HWY_SVE2|HWY_SVE2_128")
+set(_bits_SVE "HWY_SVE")
 
 set(LANEFUSE_TARGET_DEFINITIONS "")
 set(LANEFUSE_TARGET_LIST "")

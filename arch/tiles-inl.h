@@ -34,7 +34,10 @@ constexpr size_t kVectorTileFourChains = kVectorRegisters == 32 ? 1 : 2;
 // they have no load to spare for it, and want less (0: none).
 constexpr size_t kPrefetchAhead = kVectorRegisters == 32 ? 16 : 0;
 
-// The same for a tile that reads every second line of its weights (two chains at a time): no
+// Steps of k that one turn of a tile's loop makes.
+constexpr size_t kTileUnroll = kSmallCode ? 2 : 4;
+
+// kPrefetchAhead for a tile that reads every second line of its weights (two chains at a time): no
 // hardware follows that. 16 rows, AVX2: a quarter faster with it.
 constexpr size_t kTwoChainsAhead = 16;
 

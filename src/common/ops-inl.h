@@ -24,18 +24,24 @@ constexpr size_t kPanel = 16;
 using DF = hn::CappedTag<float, kPanel>;
 using VF = hn::Vec<DF>;
 
+// One call for each vector: inlined into every tile, it would be the greater part of the library.
+template <class V>
+HWY_NOINLINE V EmulatedFma(V a, V b, V c) {
+  const hn::DFromV<V> d;
+  HWY_ALIGN float pa[kPanel], pb[kPanel], pc[kPanel];
+  hn::Store(a, d, pa);
+  hn::Store(b, d, pb);
+  hn::Store(c, d, pc);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) pc[i] = std::fma(pa[i], pb[i], pc[i]);
+  return hn::Load(d, pc);
+}
+
 // a * b + c, rounded once: the one product-sum of this library. Where the hardware has no fused
 // multiply-add, std::fma gives the same bits slowly (kEmulateFma); SSE4 alone rounds twice.
 template <class V>
 HWY_INLINE V Fma(V a, V b, V c) {
   if constexpr (kEmulateFma) {
-    const hn::DFromV<V> d;
-    HWY_ALIGN float pa[kPanel], pb[kPanel], pc[kPanel];
-    hn::Store(a, d, pa);
-    hn::Store(b, d, pb);
-    hn::Store(c, d, pc);
-    for (size_t i = 0; i < hn::Lanes(d); ++i) pc[i] = std::fma(pa[i], pb[i], pc[i]);
-    return hn::Load(d, pc);
+    return EmulatedFma(a, b, c);
   } else {
     return hn::MulAdd(a, b, c);
   }

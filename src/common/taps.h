@@ -23,6 +23,7 @@ struct Taps {
   // columns[r * row_step + kx * tap_step]. The table holds for a whole row of taps (tap_step > 0),
   // or for one tap.
   size_t row_step = 1, tap_step = 0;
+  size_t first = 0;  // the row of the table that is the tile's first
 
   // Without an image: row r starts at data + r * stride, tap rows are step_h apart.
   // With an image (columns > 0): `data` is its pixel (0, 0) and the first column is pixel x of row

@@ -63,7 +63,6 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
                         size_t count) {
   const DF d;
   const VF zero = hn::Zero(d);
-  const size_t cols = kVectors * hn::Lanes(d);
   const float* data = taps.data;
   Finish finish(out);
   size_t tile = 0;
@@ -80,7 +79,7 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
     const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
     const auto run = [&](const float* a0, const float* a1, const float* a2, const float* a3,
                          const float* a4, const float* a5, size_t length) HWY_ATTR {
-#pragma GCC unroll 4
+#pragma GCC unroll kTileUnroll
       for (size_t k = 0; k < length; ++k) {
         const VF w0 = hn::LoadU(d, b0 + k * kPanel);
         const VF w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
@@ -106,7 +105,7 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
         if (taps.tap_step != 0) taps.Fill(ky, 0, table);
         for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
           if (taps.tap_step == 0) taps.Fill(ky, kx, table);
-          const float* const* pixel = table + kx * taps.tap_step;
+          const float* const* pixel = table + taps.first * taps.row_step + kx * taps.tap_step;
           const size_t step = taps.row_step;
           for (size_t c = 0; c < taps.length; c += taps.chunk) {
             run(Channel(pixel[0], c), Channel(pixel[kRows > 1 ? step : 0], c),
@@ -128,46 +127,27 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
       data += kRows * stride;
     }
 
-    if (HWY_LIKELY(out.chain->in_registers)) {
-      if (finish.add == nullptr) {
-        FinishRows<kRows, kVectors, false>(finish, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20,
-                                           c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
-                                           c50, c51, c52, c53);
-      } else {
-        FinishRows<kRows, kVectors, true>(finish, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20,
-                                          c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
-                                          c50, c51, c52, c53);
-      }
-      finish.Advance(kRows);
-    } else {
-      HWY_ALIGN float sums[kRows * kVectors * kPanel];
-      StoreRows<kRows, kVectors>(sums, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23,
-                                 c30, c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
-      TileOut at = out;
-      at.y += tile * kRows * at.y_stride;
-      at.pos.pixel += tile * kRows;
-      FinishTile(at, kRows, sums, cols);
-    }
+    FinishRows<kRows, kVectors>(out, finish, tile * kRows, 0, c00, c01, c02, c03, c10, c11, c12,
+                                c13, c20, c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
+                                c50, c51, c52, c53);
+    finish.Advance(kRows);
   } while (++tile < count);
 }
+
+// Where code is small, there are no tiles of three or five rows: this many rows, then the rest.
+constexpr size_t PieceOf(size_t rows) { return rows >= 6 ? 6 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1; }
 
 template <size_t kVectors, bool kTable>
 HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, size_t count) {
-  switch (rows) {
-    case 1:
-      return Tiles<1, kVectors, kTable>(taps, weights, out, count);
-    case 2:
-      return Tiles<2, kVectors, kTable>(taps, weights, out, count);
-    case 3:
-      return Tiles<3, kVectors, kTable>(taps, weights, out, count);
-    case 4:
-      return Tiles<4, kVectors, kTable>(taps, weights, out, count);
-    case 5:
-      return Tiles<5, kVectors, kTable>(taps, weights, out, count);
-    default:
-      return Tiles<6, kVectors, kTable>(taps, weights, out, count);
+  if (rows == 1) return Tiles<1, kVectors, kTable>(taps, weights, out, count);
+  if (rows == 2) return Tiles<2, kVectors, kTable>(taps, weights, out, count);
+  if (rows == 4) return Tiles<4, kVectors, kTable>(taps, weights, out, count);
+  if constexpr (!kSmallCode) {
+    if (rows == 3) return Tiles<3, kVectors, kTable>(taps, weights, out, count);
+    if (rows == 5) return Tiles<5, kVectors, kTable>(taps, weights, out, count);
   }
+  return Tiles<6, kVectors, kTable>(taps, weights, out, count);
 }
 
 // How many vectors a tile of `rows` rows may have.
@@ -175,11 +155,9 @@ constexpr size_t VectorsFor(size_t rows) {
   return rows <= 2 ? std::max(kVectorTile, kVectorTileTwoRows) : kVectorTile;
 }
 
-// `count` tiles of `rows` rows and out.cols <= VectorsFor(rows) * lanes outputs; one tile where
-// kTable.
 template <bool kTable>
-HWY_INLINE void RunTiles(size_t rows, const Taps& taps, const TileWeights& weights,
-                         const TileOut& out, size_t count) {
+HWY_INLINE void RunWholeTiles(size_t rows, const Taps& taps, const TileWeights& weights,
+                              const TileOut& out, size_t count) {
   const size_t vectors = (out.cols + hn::Lanes(DF()) - 1) / hn::Lanes(DF());
   if constexpr (kVectorTile >= 4) {
     if (vectors == 4) return TileRows<4, kTable>(rows, taps, weights, out, count);
@@ -190,6 +168,31 @@ HWY_INLINE void RunTiles(size_t rows, const Taps& taps, const TileWeights& weigh
   }
   if (vectors == 2) return TileRows<2, kTable>(rows, taps, weights, out, count);
   return TileRows<1, kTable>(rows, taps, weights, out, count);
+}
+
+// Any number of rows in pieces.
+template <bool kTable>
+HWY_NOINLINE void RunPieces(size_t rows, Taps taps, const TileWeights& weights, TileOut out) {
+  while (rows != 0) {
+    const size_t piece = PieceOf(rows);
+    RunWholeTiles<kTable>(piece, taps, weights, out, 1);
+    taps.first += piece;
+    taps.data += kTable ? 0 : piece * taps.stride;
+    out.y += piece * out.y_stride;
+    out.pos.pixel += piece;
+    rows -= piece;
+  }
+}
+
+// `count` tiles of `rows` rows and out.cols <= VectorsFor(rows) * lanes outputs; one tile where
+// kTable.
+template <bool kTable>
+HWY_INLINE void RunTiles(size_t rows, const Taps& taps, const TileWeights& weights,
+                         const TileOut& out, size_t count) {
+  if (kSmallCode && (rows == 3 || rows == 5)) {
+    return RunPieces<kTable>(rows * count, taps, weights, out);
+  }
+  RunWholeTiles<kTable>(rows, taps, weights, out, count);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

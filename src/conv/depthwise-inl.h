@@ -49,7 +49,7 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
     if (taps.tap_step != 0) taps.Fill(ky, 0, table);
     for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
       if (taps.tap_step == 0) taps.Fill(ky, kx, table);
-      const float* const* pixel = table + kx * taps.tap_step;
+      const float* const* pixel = table + taps.first * taps.row_step + kx * taps.tap_step;
       const VF w0 = hn::LoadU(d, b0);
       const VF w1 = kVectors > 1 ? hn::LoadU(d, b1) : zero;
       const VF w2 = kVectors > 2 ? hn::LoadU(d, b2) : zero;
@@ -81,41 +81,34 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
       b3 += kPanel;
     }
   }
-  if (out.chain->in_registers) {
-    const Finish finish(out);
-    if (finish.add == nullptr) {
-      FinishRows<kRows, kVectors, false>(finish, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20,
-                                         c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43, c50,
-                                         c51, c52, c53);
-    } else {
-      FinishRows<kRows, kVectors, true>(finish, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21,
-                                        c22, c23, c30, c31, c32, c33, c40, c41, c42, c43, c50, c51,
-                                        c52, c53);
-    }
-    return;
-  }
-  HWY_ALIGN float tile[kRows * kVectors * kPanel];
-  StoreRows<kRows, kVectors>(tile, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23, c30,
-                             c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
-  FinishTile(out, kRows, tile, kVectors * hn::Lanes(d));
+  FinishRows<kRows, kVectors>(out, Finish(out), 0, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20,
+                              c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43, c50, c51, c52,
+                              c53);
 }
 
 template <size_t kVectors, bool kTail>
-HWY_INLINE void DepthwiseRows(size_t rows, const Taps& taps, const TileWeights& weights,
-                              const TileOut& out) {
-  switch (rows) {
-    case 1:
-      return DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
-    case 2:
-      return DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
-    case 3:
-      return DepthwiseTile<3, kVectors, kTail>(taps, weights, out);
-    case 4:
-      return DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
-    case 5:
-      return DepthwiseTile<5, kVectors, kTail>(taps, weights, out);
-    default:
-      return DepthwiseTile<6, kVectors, kTail>(taps, weights, out);
+HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weights, TileOut out) {
+  if constexpr (kSmallCode) {
+    for (taps.first = 0; taps.first < rows;) {
+      const size_t piece = kTail ? 1 : PieceOf(rows - taps.first);
+      if (piece == 1) {
+        DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
+      } else if constexpr (!kTail) {
+        if (piece == 2) DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
+        if (piece == 4) DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
+        if (piece == 6) DepthwiseTile<6, kVectors, kTail>(taps, weights, out);
+      }
+      taps.first += piece;
+      out.y += piece * out.y_stride;
+      out.pos.pixel += piece;
+    }
+  } else {
+    if (rows == 1) return DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
+    if (rows == 2) return DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
+    if (rows == 3) return DepthwiseTile<3, kVectors, kTail>(taps, weights, out);
+    if (rows == 4) return DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
+    if (rows == 5) return DepthwiseTile<5, kVectors, kTail>(taps, weights, out);
+    return DepthwiseTile<6, kVectors, kTail>(taps, weights, out);
   }
 }
 

@@ -85,16 +85,6 @@ HWY_INLINE void FinishVectors(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF
   if constexpr (kRows > 5) FinishVector<kFull, kAdd>(f, 5, c, bias, lo, hi, v5);
 }
 
-// The same, where the outputs may also end before c or within the vector.
-template <size_t kRows, bool kAdd>
-HWY_INLINE void FinishSome(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF v3, VF v4, VF v5) {
-  if (c + hn::Lanes(DF()) <= f.cols) {
-    FinishVectors<kRows, true, kAdd>(f, c, v0, v1, v2, v3, v4, v5);
-  } else if (c < f.cols) {
-    FinishVectors<kRows, false, kAdd>(f, c, v0, v1, v2, v3, v4, v5);
-  }
-}
-
 // Copies a row of sums to a tile in L1 whose rows have kVectors vectors.
 template <size_t kVectors>
 HWY_INLINE void StoreRow(float* tile, size_t row, VF v0, VF v1, VF v2, VF v3) {
@@ -163,49 +153,31 @@ HWY_INLINE void FinishFullRow(const Finish& f, size_t row, size_t c, VF bias0, V
   if constexpr (kVectors > 3) FinishVector<true, kAdd>(f, row, c + 3 * lanes, bias3, lo, hi, v3);
 }
 
-// kRows <= 6 rows of kVectors <= 4 vectors, from c on. Row after row, so that a cache line is
+// kRows <= 6 full rows of kVectors <= 4 vectors, from c on. Row after row, so that a cache line is
 // written at once.
 template <size_t kRows, size_t kVectors, bool kAdd>
-HWY_INLINE void FinishRows(const Finish& f, size_t c, VF c00, VF c01, VF c02, VF c03, VF c10,
-                           VF c11, VF c12, VF c13, VF c20, VF c21, VF c22, VF c23, VF c30, VF c31,
-                           VF c32, VF c33, VF c40, VF c41, VF c42, VF c43, VF c50, VF c51, VF c52,
-                           VF c53) {
+HWY_INLINE void FinishFullRows(const Finish& f, size_t c, VF c00, VF c01, VF c02, VF c03, VF c10,
+                               VF c11, VF c12, VF c13, VF c20, VF c21, VF c22, VF c23, VF c30,
+                               VF c31, VF c32, VF c33, VF c40, VF c41, VF c42, VF c43, VF c50,
+                               VF c51, VF c52, VF c53) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
-  if (HWY_LIKELY(c + kVectors * lanes <= f.cols)) {
-    const float* bias = f.bias + c;
-    const VF b0 = hn::LoadU(d, bias);
-    const VF b1 = kVectors > 1 ? hn::LoadU(d, bias + lanes) : b0;
-    const VF b2 = kVectors > 2 ? hn::LoadU(d, bias + 2 * lanes) : b0;
-    const VF b3 = kVectors > 3 ? hn::LoadU(d, bias + 3 * lanes) : b0;
-    const VF lo = hn::Set(d, f.lo);
-    const VF hi = hn::Set(d, f.hi);
-    const auto finish = [&](size_t row, VF v0, VF v1, VF v2, VF v3) HWY_ATTR {
-      FinishFullRow<kVectors, kAdd>(f, row, c, b0, b1, b2, b3, lo, hi, v0, v1, v2, v3);
-    };
-    finish(0, c00, c01, c02, c03);
-    if constexpr (kRows > 1) finish(1, c10, c11, c12, c13);
-    if constexpr (kRows > 2) finish(2, c20, c21, c22, c23);
-    if constexpr (kRows > 3) finish(3, c30, c31, c32, c33);
-    if constexpr (kRows > 4) finish(4, c40, c41, c42, c43);
-    if constexpr (kRows > 5) finish(5, c50, c51, c52, c53);
-    return;
-  }
-  if constexpr (kVectors == 1) {
-    FinishSome<kRows, kAdd>(f, c, c00, c10, c20, c30, c40, c50);
-  } else {
-    HWY_ALIGN float tile[kRows * kVectors * kPanel];
-    StoreRows<kRows, kVectors>(tile, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23,
-                               c30, c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
-    FinishStored(f, c, kRows, tile, kVectors * lanes);
-  }
-}
-
-// One row of kVectors <= 4 vectors, from c on.
-template <size_t kVectors, bool kAdd>
-HWY_INLINE void FinishRow(const Finish& f, size_t c, VF v0, VF v1, VF v2, VF v3) {
-  FinishRows<1, kVectors, kAdd>(f, c, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2,
-                                v3, v0, v1, v2, v3, v0, v1, v2, v3);
+  const float* bias = f.bias + c;
+  const VF b0 = hn::LoadU(d, bias);
+  const VF b1 = kVectors > 1 ? hn::LoadU(d, bias + lanes) : b0;
+  const VF b2 = kVectors > 2 ? hn::LoadU(d, bias + 2 * lanes) : b0;
+  const VF b3 = kVectors > 3 ? hn::LoadU(d, bias + 3 * lanes) : b0;
+  const VF lo = hn::Set(d, f.lo);
+  const VF hi = hn::Set(d, f.hi);
+  const auto finish = [&](size_t row, VF v0, VF v1, VF v2, VF v3) HWY_ATTR {
+    FinishFullRow<kVectors, kAdd>(f, row, c, b0, b1, b2, b3, lo, hi, v0, v1, v2, v3);
+  };
+  finish(0, c00, c01, c02, c03);
+  if constexpr (kRows > 1) finish(1, c10, c11, c12, c13);
+  if constexpr (kRows > 2) finish(2, c20, c21, c22, c23);
+  if constexpr (kRows > 3) finish(3, c30, c31, c32, c33);
+  if constexpr (kRows > 4) finish(4, c40, c41, c42, c43);
+  if constexpr (kRows > 5) finish(5, c50, c51, c52, c53);
 }
 
 // Finishes a tile that lies in L1, whatever the chain. `tile` is overwritten.
@@ -222,29 +194,68 @@ HWY_INLINE void FinishOneRow(const TileOut& out, float* row) {
   return FinishStoredRow<true>(finish, 0, out.cols, row);
 }
 
-// Finishes kRows <= 6 rows of kVectors <= 2 vectors, from column c of `out` on as far as it goes.
-// `finish` is that of `out`: made once, not for each vector.
-template <size_t kRows, size_t kVectors>
-HWY_INLINE void FinishColumns(const TileOut& out, const Finish& finish, size_t c, VF s0, VF t0,
-                              VF s1, VF t1, VF s2, VF t2, VF s3, VF t3, VF s4, VF t4, VF s5,
-                              VF t5) {
-  if (HWY_LIKELY(out.chain->in_registers)) {
-    if (finish.add == nullptr) {
-      return FinishRows<kRows, kVectors, false>(finish, c, s0, t0, s0, s0, s1, t1, s1, s1, s2, t2,
-                                                s2, s2, s3, t3, s3, s3, s4, t4, s4, s4, s5, t5, s5,
-                                                s5);
-    }
-    return FinishRows<kRows, kVectors, true>(finish, c, s0, t0, s0, s0, s1, t1, s1, s1, s2, t2, s2,
-                                             s2, s3, t3, s3, s3, s4, t4, s4, s4, s5, t5, s5, s5);
-  }
-  const size_t cols = kVectors * hn::Lanes(DF());
-  HWY_ALIGN float tile[kRows * kVectors * kPanel];
-  StoreRows<kRows, kVectors>(tile, s0, t0, s0, s0, s1, t1, s1, s1, s2, t2, s2, s2, s3, t3, s3, s3,
-                             s4, t4, s4, s4, s5, t5, s5, s5);
+// A tile in L1 that belongs `row` rows below and c columns right of `out`; `f` is already there.
+HWY_NOINLINE inline void FinishCopied(const TileOut& out, const Finish& f, size_t row, size_t c,
+                                      size_t rows, float* tile, size_t stride) {
+  if (out.chain->in_registers) return FinishStored(f, c, rows, tile, stride);
   TilePos pos = out.pos;
+  pos.pixel += row;
   pos.channel += c;
-  FinishTile({out.chain, pos, out.y + c, out.y_stride, std::min(out.cols - c, cols)}, kRows, tile,
-             cols);
+  FinishTile({out.chain, pos, out.y + row * out.y_stride + c, out.y_stride,
+              std::min(out.cols - c, stride)},
+             rows, tile, stride);
+}
+
+// Finishes kRows <= 6 rows of kVectors <= 4 vectors, from column c < f.cols on as far as it goes:
+// whole tiles of frequent chains in registers, all else by way of L1. `row`: how far below `out`
+// the tile is; `f` is that of `out` there, made once and not for each tile.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void FinishRows(const TileOut& out, const Finish& f, size_t row, size_t c, VF c00,
+                           VF c01, VF c02, VF c03, VF c10, VF c11, VF c12, VF c13, VF c20, VF c21,
+                           VF c22, VF c23, VF c30, VF c31, VF c32, VF c33, VF c40, VF c41, VF c42,
+                           VF c43, VF c50, VF c51, VF c52, VF c53) {
+  const size_t cols = kVectors * hn::Lanes(DF());
+  if (HWY_LIKELY(out.chain->in_registers)) {
+    if (HWY_LIKELY(c + cols <= f.cols)) {
+      if (f.add == nullptr) {
+        return FinishFullRows<kRows, kVectors, false>(f, c, c00, c01, c02, c03, c10, c11, c12, c13,
+                                                      c20, c21, c22, c23, c30, c31, c32, c33, c40,
+                                                      c41, c42, c43, c50, c51, c52, c53);
+      }
+      if constexpr (!kSmallCode) {
+        return FinishFullRows<kRows, kVectors, true>(f, c, c00, c01, c02, c03, c10, c11, c12, c13,
+                                                     c20, c21, c22, c23, c30, c31, c32, c33, c40,
+                                                     c41, c42, c43, c50, c51, c52, c53);
+      }
+    }
+    if constexpr (kVectors == 1 && !kSmallCode) {
+      if (f.add == nullptr) {
+        return FinishVectors<kRows, false, false>(f, c, c00, c10, c20, c30, c40, c50);
+      }
+      return FinishVectors<kRows, false, true>(f, c, c00, c10, c20, c30, c40, c50);
+    }
+  }
+  HWY_ALIGN float tile[kRows * kVectors * kPanel];
+  StoreRows<kRows, kVectors>(tile, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23, c30,
+                             c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
+  FinishCopied(out, f, row, c, kRows, tile, cols);
+}
+
+// One row of kVectors <= 4 vectors, from c on.
+template <size_t kVectors>
+HWY_INLINE void FinishRow(const TileOut& out, const Finish& f, size_t c, VF v0, VF v1, VF v2,
+                          VF v3) {
+  FinishRows<1, kVectors>(out, f, 0, c, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2,
+                          v3, v0, v1, v2, v3, v0, v1, v2, v3);
+}
+
+// kRows <= 6 rows of kVectors <= 2 vectors, given row by row.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void FinishColumns(const TileOut& out, const Finish& f, size_t row, size_t c, VF s0,
+                              VF t0, VF s1, VF t1, VF s2, VF t2, VF s3, VF t3, VF s4, VF t4, VF s5,
+                              VF t5) {
+  FinishRows<kRows, kVectors>(out, f, row, c, s0, t0, s0, s0, s1, t1, s1, s1, s2, t2, s2, s2, s3,
+                              t3, s3, s3, s4, t4, s4, s4, s5, t5, s5, s5);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

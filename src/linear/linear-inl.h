@@ -53,7 +53,7 @@ HWY_NOINLINE void OneRow(const float* x, size_t inputs, const TileWeights& w, co
   const float* b6 = w.Vector(kVectors > 6 ? 6 : 0);
   const float* b7 = w.Vector(kVectors > 7 ? 7 : 0);
   VF c0 = hn::Zero(d), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
-#pragma GCC unroll 4
+#pragma GCC unroll kTileUnroll
   for (size_t k = 0; k < inputs; ++k) {
     const VF a = hn::Set(d, x[k]);
     AddVector<kVectors, 0>(a, b0 + k * kPanel, c0);
@@ -65,22 +65,11 @@ HWY_NOINLINE void OneRow(const float* x, size_t inputs, const TileWeights& w, co
     AddVector<kVectors, 6>(a, b6 + k * kPanel, c6);
     AddVector<kVectors, 7>(a, b7 + k * kPanel, c7);
   }
-  const size_t lanes = hn::Lanes(d);
-  if (out.chain->in_registers) {
-    const Finish finish(out);
-    if (finish.add == nullptr) {
-      FinishRow<std::min<size_t>(4, kVectors), false>(finish, 0, c0, c1, c2, c3);
-      if constexpr (kVectors > 4) FinishRow<kVectors - 4, false>(finish, 4 * lanes, c4, c5, c6, c7);
-    } else {
-      FinishRow<std::min<size_t>(4, kVectors), true>(finish, 0, c0, c1, c2, c3);
-      if constexpr (kVectors > 4) FinishRow<kVectors - 4, true>(finish, 4 * lanes, c4, c5, c6, c7);
-    }
-    return;
+  const Finish finish(out);
+  FinishRow<std::min<size_t>(4, kVectors)>(out, finish, 0, c0, c1, c2, c3);
+  if constexpr (kVectors > 4) {
+    FinishRow<kVectors - 4>(out, finish, 4 * hn::Lanes(d), c4, c5, c6, c7);
   }
-  HWY_ALIGN float tile[8 * kPanel];
-  StoreRow<4>(tile, 0, c0, c1, c2, c3);
-  StoreRow<4>(tile, 1, c4, c5, c6, c7);
-  FinishTile(out, 1, tile, 8 * lanes);
 }
 
 HWY_INLINE void RunOneRow(size_t vectors, const float* x, size_t inputs, const TileWeights& w,
@@ -189,14 +178,7 @@ HWY_INLINE void TwoVectorsFourChains(const float* x, size_t inputs, const TileWe
   }
   const VF v0 = JoinChains(c00, c10, c20, c30);
   const VF v1 = JoinChains(c01, c11, c21, c31);
-  if (out.chain->in_registers) {
-    const Finish finish(out);
-    if (finish.add == nullptr) return FinishRow<2, false>(finish, 0, v0, v1, v0, v0);
-    return FinishRow<2, true>(finish, 0, v0, v1, v0, v0);
-  }
-  HWY_ALIGN float tile[2 * kPanel];
-  StoreRow<2>(tile, 0, v0, v1, v0, v0);
-  FinishTile(out, 1, tile, 2 * lanes);
+  FinishRow<2>(out, Finish(out), 0, v0, v1, v0, v0);
 }
 
 // One step of one row: all four chains.
@@ -265,7 +247,7 @@ HWY_NOINLINE void FourChainTile(const float* x, size_t stride, size_t inputs, co
   const VF v3 = JoinChains(c30, c31, c32, c33);
   const VF v4 = JoinChains(c40, c41, c42, c43);
   const VF v5 = JoinChains(c50, c51, c52, c53);
-  FinishColumns<kRows, 1>(out, Finish(out), 0, v0, v0, v1, v1, v2, v2, v3, v3, v4, v4, v5, v5);
+  FinishColumns<kRows, 1>(out, Finish(out), 0, 0, v0, v0, v1, v1, v2, v2, v3, v3, v4, v4, v5, v5);
 }
 
 // The same where registers are few: kRows <= 3 rows against kVectors <= 2 vectors, two chains at a
@@ -311,7 +293,7 @@ HWY_NOINLINE void FourChainNarrowTile(const float* x, size_t stride, size_t inpu
   TwoChains<kRows, kVectors>(x, a1, a2, b0, b1, inputs, 0, s00, s01, s10, s11, s20, s21);
   TwoChains<kRows, kVectors>(x, a1, a2, b0, b1, inputs, 1, t00, t01, t10, t11, t20, t21);
   const VF v00 = hn::Add(s00, t00);
-  FinishColumns<kRows, kVectors>(out, Finish(out), 0, v00, hn::Add(s01, t01), hn::Add(s10, t10),
+  FinishColumns<kRows, kVectors>(out, Finish(out), 0, 0, v00, hn::Add(s01, t01), hn::Add(s10, t10),
                                  hn::Add(s11, t11), hn::Add(s20, t20), hn::Add(s21, t21), v00, v00,
                                  v00, v00, v00, v00);
 }
