@@ -61,7 +61,7 @@ if(NOT LANEFUSE_HIGHWAY_ORIGIN)
   endforeach()
   include(FetchContent)
   FetchContent_Declare(hwy URL "${_hwy_url}" URL_HASH SHA256=${_hwy_sha256}
-                       DOWNLOAD_EXTRACT_TIMESTAMP ON)
+                       DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM)
   FetchContent_MakeAvailable(hwy)
   # Highway builds these even with its tests off.
   foreach(_extra hwy_test hwy_list_targets)

@@ -18,9 +18,9 @@ struct MatView {
   size_t stride = 0;
 
   constexpr MatView() = default;
-  constexpr MatView(T* data, size_t rows, size_t cols) : MatView(data, rows, cols, cols) {}
-  constexpr MatView(T* data, size_t rows, size_t cols, size_t stride)
-      : data(data), rows(rows), cols(cols), stride(stride) {}
+  constexpr MatView(T* first, size_t m, size_t n) : MatView(first, m, n, n) {}
+  constexpr MatView(T* first, size_t m, size_t n, size_t row_stride)
+      : data(first), rows(m), cols(n), stride(row_stride) {}
   // A span, or whatever converts to one, is a matrix of one row.
   template <class Row>
   requires(std::is_convertible_v<Row&&, std::span<T>>) constexpr MatView(Row&& row)  // NOLINT
@@ -46,18 +46,17 @@ struct ImageView {
 
   constexpr ImageView() = default;
   // One dense picture.
-  constexpr ImageView(T* data, size_t height, size_t width, size_t channels)
-      : ImageView(data, 1, height, width, channels) {}
+  constexpr ImageView(T* first, size_t h, size_t w, size_t c) : ImageView(first, 1, h, w, c) {}
   // A dense batch.
-  constexpr ImageView(T* data, size_t images, size_t height, size_t width, size_t channels)
-      : data(data),
-        images(images),
-        height(height),
-        width(width),
-        channels(channels),
-        pixel_stride(channels),
-        row_stride(width * channels),
-        image_stride(height * width * channels) {}
+  constexpr ImageView(T* first, size_t n, size_t h, size_t w, size_t c)
+      : data(first),
+        images(n),
+        height(h),
+        width(w),
+        channels(c),
+        pixel_stride(c),
+        row_stride(w * c),
+        image_stride(h * w * c) {}
   constexpr operator ImageView<const T>() const  // NOLINT
       requires(!std::is_const_v<T>) {
     ImageView<const T> view(data, images, height, width, channels);

@@ -229,12 +229,12 @@ TYPED_TEST(PackedFile, ForeignBytesAreRefused) {
 TYPED_TEST(PackedFile, AMillionRandomCorruptions) {
   constexpr size_t kCorruptions = 1'000'000;
   Random random(__LINE__);
-  const std::vector<std::byte> original = this->Copy();
-  const size_t size = original.size();
+  const std::vector<std::byte> intact = this->Copy();
+  const size_t size = intact.size();
   alignas(64) static std::byte memory[4096];
   ASSERT_LE(size, sizeof(memory));
   const std::span<std::byte> bytes(memory, size);
-  std::memcpy(memory, original.data(), size);
+  std::memcpy(memory, intact.data(), size);
   size_t refused = 0, unchanged = 0, wrongly_accepted = 0, other_codes = 0;
   while (refused + wrongly_accepted < kCorruptions) {
     size_t length = size;
@@ -271,7 +271,7 @@ TYPED_TEST(PackedFile, AMillionRandomCorruptions) {
     }
     typename TypeParam::Packed view;
     const Status status = TypeParam::Packed::View(bytes.first(length), view);
-    const bool same = length == size && std::memcmp(memory, original.data(), size) == 0;
+    const bool same = length == size && std::memcmp(memory, intact.data(), size) == 0;
     if (status.ok()) {
       ++(same ? unchanged : wrongly_accepted);
     } else {
@@ -279,7 +279,7 @@ TYPED_TEST(PackedFile, AMillionRandomCorruptions) {
       other_codes += status.code() != StatusCode::kCorrupt;
       EXPECT_FALSE(same) << "the original was refused: " << status.message();
     }
-    std::memcpy(memory, original.data(), size);
+    std::memcpy(memory, intact.data(), size);
   }
   EXPECT_EQ(wrongly_accepted, 0u);
   EXPECT_EQ(other_codes, 0u);
