@@ -30,6 +30,7 @@ void RunParts(const Parallel& parallel, size_t parts, void (*part)(void* argumen
 // The units [begin, end) of part i of `parts`: sizes differ by one at most.
 struct Range {
   size_t begin, end;
+  size_t size() const { return end - begin; }
 };
 inline Range PartRange(size_t units, size_t parts, size_t i) {
   const size_t each = units / parts;

@@ -313,20 +313,14 @@ HWY_INLINE void FourChainRows(const float* x, size_t stride, size_t inputs, cons
 
 HWY_INLINE void RunFourChainTile(size_t rows, const float* x, size_t stride, size_t inputs,
                                  const TileWeights& w, const TileOut& out) {
-  switch (rows) {
-    case 1:
-      return FourChainRows<1>(x, stride, inputs, w, out);
-    case 2:
-      return FourChainRows<2>(x, stride, inputs, w, out);
-    case 3:
-      return FourChainRows<3>(x, stride, inputs, w, out);
-    case 4:
-      return FourChainRows<4>(x, stride, inputs, w, out);
-    case 5:
-      return FourChainRows<5>(x, stride, inputs, w, out);
-    default:
-      return FourChainRows<6>(x, stride, inputs, w, out);
+  if (rows == 1) return FourChainRows<1>(x, stride, inputs, w, out);
+  if (rows == 2) return FourChainRows<2>(x, stride, inputs, w, out);
+  if (rows == 4) return FourChainRows<4>(x, stride, inputs, w, out);
+  if constexpr (!kSmallCode) {
+    if (rows == 3) return FourChainRows<3>(x, stride, inputs, w, out);
+    if (rows == 5) return FourChainRows<5>(x, stride, inputs, w, out);
   }
+  return FourChainRows<6>(x, stride, inputs, w, out);
 }
 
 // Few outputs, many inputs (src/linear/order.h).
@@ -343,14 +337,16 @@ HWY_NOINLINE void LinearFourChains(const LinearArgs& args, size_t m0, size_t m1,
   }
   const size_t tiles = (m1 - m0 + kRowTileFourChains - 1) / kRowTileFourChains;
   const size_t width = kVectorTileFourChains * lanes;
-  for (size_t t = 0; t < tiles; ++t) {
-    const Range range = PartRange(m1 - m0, tiles, t);
-    const size_t m = m0 + range.begin;
+  size_t m = m0;
+  for (size_t t = 0; m < m1; ++t) {
+    // Tiles of nearly equal height, or, where there are few heights, the next that fits.
+    const size_t rows = kSmallCode ? PieceOf(std::min(m1 - m, kRowTileFourChains))
+                                   : PartRange(m1 - m0, tiles, t).size();
     for (size_t n = n0; n < n1; n += width) {
-      RunFourChainTile(range.end - range.begin, args.x + m * args.x_stride, args.x_stride,
-                       args.inputs, LinearWeights(args, n),
-                       LinearOut(args, m, n, std::min(width, n1 - n)));
+      RunFourChainTile(rows, args.x + m * args.x_stride, args.x_stride, args.inputs,
+                       LinearWeights(args, n), LinearOut(args, m, n, std::min(width, n1 - n)));
     }
+    m += rows;
   }
 }
 
