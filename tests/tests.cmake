@@ -57,6 +57,11 @@ if(Python3_FOUND)
   set(_layout "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/tests/check_layout.py")
   add_test(NAME layout COMMAND ${_layout} "${CMAKE_CURRENT_SOURCE_DIR}")
   add_test(NAME layout_self_test COMMAND ${_layout} --self-test)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT LANEFUSE_SANITIZE)
+    # The budget of the whole library, with all kernels on all instruction sets of a platform.
+    add_test(NAME sizes COMMAND "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/tests/sizes.py"
+             --nm "${CMAKE_NM}" --limit 2000000 $<TARGET_FILE:lanefuse_static>)
+  endif()
 endif()
 
 # Every float through every elementary function: minutes to an hour, so it is run by hand.
