@@ -18,7 +18,7 @@ C_LIBRARY = re.compile(r"^(libc|libm|libpthread|libdl)\.(a|so.*)$|^crt\w*\.o$")
 
 
 def archive(path, nm):
-    """{(family, target): bytes} of the symbols of an archive; what two objects share counts once."""
+    """{(family, target): bytes} of an archive's symbols; what two objects share counts once."""
     sizes, seen = collections.Counter(), set()
     folders = {}
     for root, _, files in os.walk(os.path.join(os.path.dirname(__file__), "..", "src")):
