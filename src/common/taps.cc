@@ -7,7 +7,7 @@ alignas(64) const float kZeros[kZeroRun] = {};
 void Taps::Fill(size_t ky, size_t kx, const float** table) const {
   // Where the table holds for one tap, its columns are the rows of the tile, stride_w apart.
   const size_t step = tap_step != 0 ? 1 : stride_w;
-  const ptrdiff_t first = x + static_cast<ptrdiff_t>(tap_step != 0 ? 0 : kx * dilation_w);
+  const ptrdiff_t start = x + static_cast<ptrdiff_t>(tap_step != 0 ? 0 : kx * dilation_w);
   const size_t row = static_cast<size_t>(y) + ky * dilation_h;
   // Columns [left, right) of the table are pixels of the image.
   size_t left = 0, right = columns;
@@ -16,8 +16,8 @@ void Taps::Fill(size_t ky, size_t kx, const float** table) const {
     if (row >= height) {
       left = right = columns;
     } else {
-      while (left < right && first + static_cast<ptrdiff_t>(left * step) < 0) ++left;
-      while (right > left && static_cast<size_t>(first) + (right - 1) * step >= width) --right;
+      while (left < right && start + static_cast<ptrdiff_t>(left * step) < 0) ++left;
+      while (right > left && static_cast<size_t>(start) + (right - 1) * step >= width) --right;
     }
     for (size_t i = 0; i < left; ++i) table[i] = kZeros;
     for (size_t i = right; i < columns; ++i) table[i] = kZeros;
@@ -25,7 +25,7 @@ void Taps::Fill(size_t ky, size_t kx, const float** table) const {
   // Locals: a store to the table might change a member, for all that the compiler knows.
   const float* const base = data;
   const size_t pixel_step = step * pixel_stride;
-  size_t offset = row * row_stride + static_cast<size_t>(first) * pixel_stride + left * pixel_step;
+  size_t offset = row * row_stride + static_cast<size_t>(start) * pixel_stride + left * pixel_step;
   for (size_t i = left; i < right; ++i, offset += pixel_step) table[i] = base + offset;
 }
 
