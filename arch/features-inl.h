@@ -12,7 +12,7 @@
 
 namespace lanefuse::HWY_NAMESPACE {
 
-// True where MulAdd rounds once in hardware: AVX2 and up, every AArch64 target, RVV.
+// True where MulAdd rounds once in hardware: AVX2 and up, every Arm target, RVV.
 constexpr bool kHasFma = HWY_NATIVE_FMA != 0;
 
 // True where MulAdd must be replaced by std::fma to keep the bits: BASELINE, whatever it is made
@@ -20,9 +20,13 @@ constexpr bool kHasFma = HWY_NATIVE_FMA != 0;
 constexpr bool kEmulateFma =
     HWY_TARGET == HWY_SSE2 || HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR;
 
+// False where arithmetic is not IEEE's: NEON of Armv7 takes subnormal inputs and results as zero,
+// and divides by way of a reciprocal that is refined three times (target.h has the bounds).
+constexpr bool kIeee = !HWY_ARCH_ARM_V7 || kEmulateFma;
+
 // True where every result equals, bit for bit, that of all other such targets (DESIGN section 4).
 // SSE4 has neither the instruction nor the time to emulate it, so it rounds twice and says so.
-constexpr bool kSameBits = kHasFma || kEmulateFma;
+constexpr bool kSameBits = (kHasFma || kEmulateFma) && kIeee;
 
 // True where Max(a, b) and Min(a, b) return b when either is NaN or both are zero, as the SSE and
 // AVX instructions do: then Max(lo, v) is exactly "v < lo ? lo : v".

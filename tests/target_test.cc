@@ -58,6 +58,42 @@ TEST(Target, OnlyOneTargetOfEachPlatformRoundsOtherwise) {
   }
 }
 
+// The two facts behind the promise, which tests ask for by themselves.
+TEST(Target, EqualBitsAreFusedAndIeee) {
+  for (const std::string_view name : BuiltTargets()) {
+    EXPECT_EQ(TargetHasSameBits(name), FusesMulAdd(name) && IsIeee(name)) << name;
+    EXPECT_TRUE(IsIeee(name) || !IsSlow(name)) << "the emulated target is IEEE everywhere";
+  }
+  // Tests of equal bits may be skipped where no target is left to compare, and nowhere else.
+  if (sizeof(void*) == 8 || BuiltTargets().size() > 1) {
+    EXPECT_FALSE(SameBitsTargets().empty());
+  }
+}
+
+// What IsIeee says is what runs: subnormal numbers and quotients show it.
+TEST(Target, ArithmeticIsIeeeWhereTheNameSaysSo) {
+  constexpr size_t kCount = 200;
+  const std::vector<float> subnormal(19, 0x1p-140f);
+  std::vector<float> one(kCount);
+  one[0] = 1.0f;
+  ForEachTarget([&](std::string_view name) {
+    std::vector<float> half(19);
+    ASSERT_TRUE(
+        Apply({subnormal.data(), 1, 19}, Epilogue().Scale(0.5f), {half.data(), 1, 19}).ok());
+    EXPECT_SAME_BITS(half, std::vector<float>(19, IsIeee(name) ? 0x1p-141f : 0.0f));
+    size_t inexact = 0;
+    for (size_t count = 1; count <= kCount; ++count) {
+      float mean = 0.0f;
+      const ImageView<const float> image(one.data(), 1, count, 1, 1);
+      ASSERT_TRUE(GlobalAveragePool(image, {}, ImageView<float>(&mean, 1, 1, 1, 1)).ok());
+      const double exact = 1.0 / static_cast<double>(count);
+      EXPECT_LE(std::fabs(mean - exact), DivisionRoundoffs(name) * 0x1p-24 * exact) << count;
+      inexact += mean != static_cast<float>(exact);
+    }
+    EXPECT_EQ(inexact == 0, IsIeee(name)) << inexact << " of " << kCount;
+  });
+}
+
 TEST(Target, LimitHoldsUntilItIsLifted) {
   ASSERT_TRUE(LimitTarget("").ok());
   const std::string best(ActiveTarget());
@@ -110,7 +146,7 @@ TEST(Target, TheOneThatRoundsTwiceIsTheOneThatRuns) {
   ForEachTarget([&](std::string_view name) {
     float y = -1.0f;
     ASSERT_TRUE(Linear({a, 1, 2}, packed, Epilogue(), {&y, 1, 1}).ok());
-    EXPECT_EQ(y, TargetHasSameBits(name) ? 0x1p-24f : 0.0f);
+    EXPECT_EQ(y, FusesMulAdd(name) ? 0x1p-24f : 0.0f);
   });
 }
 
@@ -229,7 +265,7 @@ TEST(Contraction, IsOffInTheLibrary) {
             .ok());
     EXPECT_SAME_BITS(y, twice);
     ASSERT_TRUE(Apply(in, Epilogue().Affine(scale, bias), std::span(y)).ok());
-    if (TargetHasSameBits(name)) {
+    if (FusesMulAdd(name)) {
       EXPECT_SAME_BITS(y, once);
     }
   });

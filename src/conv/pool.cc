@@ -174,8 +174,8 @@ Status Pool(bool max, ImageView<const float> x, const Pool2dShape& shape, const 
   const PoolArgs args{x, y, &shape, &chain, max};
   const size_t lines = y.images * y.height;
   size_t work;
-  if (!MulAddSize(shape.kernel_h * shape.kernel_w, lines * y.width, 0, work) ||
-      !MulAddSize(work, y.channels, 0, work)) {
+  if (!MulAddSize(shape.kernel_h, shape.kernel_w, 0, work) ||
+      !MulAddSize(work, lines * y.width, 0, work) || !MulAddSize(work, y.channels, 0, work)) {
     work = kMaxElements;
   }
   const PoolPart part{HWY_DISPATCH_TABLE(PoolF32)[target], args};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "lanefuse/conv.h"
 #include "src/epilogue/chain.h"
@@ -36,7 +37,9 @@ inline PoolWindow WindowAt(const PoolArgs& args, size_t image, size_t row, size_
   const float* data = args.x.data + image * args.x.image_stride +
                       (y0 - s.padding.top) * args.x.row_stride +
                       (x0 - s.padding.left) * args.x.pixel_stride;
-  const size_t count = s.count_padding ? s.kernel_h * s.kernel_w : (y1 - y0) * (x1 - x0);
+  // A window that reaches far into the padding may count more pixels than a 32-bit size_t does.
+  const uint64_t count =
+      s.count_padding ? uint64_t{s.kernel_h} * s.kernel_w : (y1 - y0) * (x1 - x0);
   return {
       data, y1 - y0, x1 - x0, args.x.row_stride, args.x.pixel_stride, static_cast<float>(count)};
 }

@@ -25,7 +25,8 @@ bool PanelFloats(const Conv2dShape& shape, size_t& floats) {
 }
 
 Status CheckShape(const Conv2dShape& shape) {
-  // Sizes are stored as 32 bits; 2^24 is far beyond any image and keeps all products in 64 bits.
+  // Sizes are stored as 32 bits; 2^24 is far beyond any image and keeps products of two in 64 bits
+  // (which is more than a size_t everywhere: OutputSize counts in 64).
   constexpr size_t kMax = size_t{1} << 24;
   struct Named {
     size_t value;
@@ -66,9 +67,11 @@ Status CheckShape(const Conv2dShape& shape) {
 size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size_t stride,
                   size_t dilation) {
   const size_t padded = input + before + after;
-  const size_t covered = dilation * (kernel - 1) + 1;
+  // 64 bits: 2^24 times 2^24 on a 32-bit platform would look like a small kernel. Once it is known
+  // to lie within the padded image, every distance between two taps fits a size_t.
+  const uint64_t covered = uint64_t{dilation} * (kernel - 1) + 1;
   if (padded < covered) return 0;
-  const size_t steps = padded - covered;
+  const size_t steps = padded - static_cast<size_t>(covered);
   return (stride == 1 ? steps : steps / stride) + 1;
 }
 

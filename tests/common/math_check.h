@@ -24,6 +24,7 @@ struct MathFunction {
   uint32_t first_bits;    // The inputs are the floats whose bits are >= this.
   MathBound bound;        // Targets that round as DESIGN.md section 4 says.
   MathBound loose_bound;  // Targets whose Fma rounds twice.
+  bool divides = false;   // Targets that are not IEEE have the errors of one division more.
 };
 
 // In the order of the ids that MathKernel::run takes.
@@ -35,6 +36,7 @@ struct MathKernel {
   const char* target_name;
   bool same_bits;  // kSameBits
   bool emulated;   // kEmulateFma: slow
+  bool ieee;       // kIeee: else subnormal numbers count as zero, and divisions err
   // y[i] = function(x[i]); returns the target that did it.
   int64_t (*run)(size_t function, const float* x, float* y, size_t count);
 };

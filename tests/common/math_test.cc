@@ -177,8 +177,10 @@ TEST(MathTest, SpecialValuesAreExact) {
     for (const Case& c : cases) {
       float y = -1.0f;
       ASSERT_EQ(kernel.run(FunctionId(c.function), &c.x, &y, 1), kernel.target) << c.function;
-      EXPECT_TRUE(SameBits(y, c.y)) << c.function << "(" << Describe(c.x) << ") = " << Describe(y)
-                                    << " on " << kernel.target_name << ", not " << Describe(c.y);
+      const bool cut_off = !kernel.ieee && std::fabs(c.y) == kTiny && y == 0.0f;
+      EXPECT_TRUE(cut_off || SameBits(y, c.y))
+          << c.function << "(" << Describe(c.x) << ") = " << Describe(y) << " on "
+          << kernel.target_name << ", not " << Describe(c.y);
     }
     for (size_t function = 0; function < MathFunctions().size(); ++function) {
       for (const float x : {kNaN, -kNaN}) {
@@ -229,10 +231,11 @@ TEST(MathTest, UlpErrorCountsUnitsOfTheExactResult) {
 
 TEST(MathTest, WrongBitsAndWrongValuesAreSeen) {
   std::vector<MathKernel> kernels(2);
-  kernels[0] = {1, "right", true, false, [](size_t, const float* x, float* y, size_t n) -> int64_t {
-                  for (size_t i = 0; i < n; ++i) y[i] = std::exp(x[i]);
-                  return 1;
-                }};
+  kernels[0] = {
+      1, "right", true, false, true, [](size_t, const float* x, float* y, size_t n) -> int64_t {
+        for (size_t i = 0; i < n; ++i) y[i] = std::exp(x[i]);
+        return 1;
+      }};
   kernels[1] = kernels[0];
   kernels[1].run = [](size_t, const float* x, float* y, size_t n) -> int64_t {
     for (size_t i = 0; i < n; ++i) y[i] = std::exp(x[i]) * (i == 5 ? 1.0f + 0x1p-22f : 1.0f);

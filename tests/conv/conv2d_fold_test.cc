@@ -85,7 +85,7 @@ void CheckFold(const ConvCase& c, const Norm* before, const Norm* after, Random&
     EXPECT_TRUE(AllWithin(y, expected, BoundFactor(target)));
     // Both folds round once from double, but may group the factors in another way: a weight that is
     // a tie between two floats to 1 in 2^29 could differ. None of these is.
-    if (TargetHasSameBits(target)) {
+    if (FusesMulAdd(target)) {
       EXPECT_SAME_BITS(y, model);
     }
   });

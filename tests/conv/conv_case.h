@@ -150,7 +150,7 @@ inline void CheckConv(const ConvCase& c, Random& random) {
     if (c.specials == 0) {
       EXPECT_TRUE(AllWithin(y, answers.expected, BoundFactor(target)));
     }
-    if (TargetHasSameBits(target)) {
+    if (FusesMulAdd(target)) {
       EXPECT_SAME_BITS(y, answers.model);
     }
   });

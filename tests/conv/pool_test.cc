@@ -158,7 +158,8 @@ TEST(Pool, OneSpecialValueAtEachPlace) {
         changed[i] = special;
         rig.x.Fill(changed);
         const std::vector<float> model = rig.Model();
-        ForEachSameBitsTarget([&](std::string_view) { EXPECT_SAME_BITS(rig.Run(), model); });
+        ForEachTarget(
+            [&](std::string_view target) { CheckPoolResult(rig, target, rig.Run(), model); });
         ASSERT_FALSE(HasFailure()) << "special " << special << " at " << i;
       }
     }
@@ -192,6 +193,23 @@ TEST(Pool, CountPaddingDividesByTheWholeWindow) {
     for (size_t pixel = 0; pixel < 9; ++pixel) {
       EXPECT_EQ(y.at(0, pixel / 3, pixel % 3, 2), corners[pixel]) << "pixel " << pixel;
     }
+  });
+}
+
+// A window of 2^32 pixels, all but one of them padding: more than a 32-bit size_t counts.
+TEST(Pool, CountPaddingCountsBeyondTheAddressSpace) {
+  constexpr size_t kSide = size_t{1} << 16, kAround = kSide - 1;
+  const GuardedImage x(1, 1, 1, 3), y(1, 1, 1, 3);
+  x.Fill(std::vector<float>{1.0f, -3.0f, 0.0f});
+  const Pool2dShape shape{.kernel_h = kSide,
+                          .kernel_w = kSide,
+                          .stride_h = kSide,
+                          .stride_w = kSide,
+                          .padding = {kAround, 0, kAround, 0},
+                          .count_padding = true};
+  ForEachTarget([&](std::string_view) {
+    ASSERT_TRUE(AveragePool2d(x.cview(), shape, {}, y.view()).ok());
+    EXPECT_SAME_BITS(y.cview(), (std::vector<float>{0x1p-32f, -0x1.8p-31f, 0.0f}));
   });
 }
 

@@ -43,7 +43,7 @@ void CheckGemv(const GuardedMat& w, const Guarded<float>& x, const Guarded<float
     const Status status = Gemv(w.cview(), x.cspan(), Epilogue(), y.span(), {.threads = 1});
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_TRUE(AllWithin(y.cspan(), reference.expected, BoundFactor(target)));
-    if (TargetHasSameBits(target)) {
+    if (FusesMulAdd(target)) {
       EXPECT_SAME_BITS(y.cspan(), reference.model);
     }
     EXPECT_TRUE(y.CheckCanaries());
@@ -124,7 +124,7 @@ TEST(Gemv, SpecialValuesInEveryPosition) {
     w.Fill(dense);
     const auto check = [&, k = inputs](size_t position, float special) {
       const std::vector<float> model = Compute(w, x.cspan()).model;
-      ForEachSameBitsTarget([&](std::string_view target) {
+      ForEachFusingTarget([&](std::string_view target) {
         if (IsSlow(target) && position % 5 != 0) return;
         ASSERT_TRUE(Gemv(w.cview(), x.cspan(), Epilogue(), y.span(), {.threads = 1}).ok());
         EXPECT_SAME_BITS(y.cspan(), model) << special << " at " << position << ", K = " << k;
@@ -190,7 +190,7 @@ TEST(Gemv, ThreadsChangeNoBit) {
   const Chain chain = FewChains()[4];
   std::vector<float> expected = Compute(w, x.cspan()).model;
   data.Unfused(chain, expected);
-  ForEachSameBitsTarget([&](std::string_view target) {
+  ForEachFusingTarget([&](std::string_view target) {
     ForEachParallel([&](const Parallel& parallel, const std::string&) {
       if (IsSlow(target) && parallel.threads % 3 != 0) return;
       for (float& f : y.span()) f = 0.0f;

@@ -138,7 +138,7 @@ TEST(LinearFused, StepsOfPlainArithmeticRoundOnce) {
           [&](float s, size_t i) { return BiasModel(s, data.bias()[i % 50]); });
     check(Epilogue().Affine(data.scale(), data.shift()), [&](float s, size_t i) {
       const float scale = data.scale()[i % 50], shift = data.shift()[i % 50];
-      return TargetHasSameBits(target) ? AffineModel(s, scale, shift) : s * scale + shift;
+      return FusesMulAdd(target) ? AffineModel(s, scale, shift) : s * scale + shift;
     });
     check(Epilogue().Scale(0.3f), [](float s, size_t) { return ScaleModel(s, 0.3f); });
     check(Epilogue().ScaleChannels(data.scale()),
@@ -224,7 +224,7 @@ TEST(LinearFused, ThreadsChangeNoBit) {
     for (const Chain& chain : {FewChains()[0], FewChains()[5], FewChains()[10]}) {
       std::vector<float> expected = layer.model;
       data.Unfused(chain, expected);
-      ForEachSameBitsTarget([&](std::string_view target) {
+      ForEachFusingTarget([&](std::string_view target) {
         ForEachParallel([&](const Parallel& parallel, const std::string&) {
           if (IsSlow(target) && parallel.threads % 4 != 3) return;
           RunFused(layer, data, chain, parallel);

@@ -125,7 +125,9 @@ TEST(PackedLinearLayout, BytesOverflowsToZeroAndGrowsWithTheShape) {
   EXPECT_EQ(PackedLinear::Bytes(most, 1), 0u);
   EXPECT_EQ(PackedLinear::Bytes(1, most), 0u);
   EXPECT_EQ(PackedLinear::Bytes(most / 64, 64), 0u);
-  EXPECT_EQ(PackedLinear::Bytes(size_t{1} << 32, size_t{1} << 32), 0u);
+  // The first power of two whose square overflows.
+  const size_t root = size_t{1} << (sizeof(size_t) * 4);
+  EXPECT_EQ(PackedLinear::Bytes(root, root), 0u);
   EXPECT_EQ(PackedLinear::Bytes(17, most / 128 + 1), 0u);
   EXPECT_GE(PackedLinear::Bytes(1, 1), 128u + 64u);
   EXPECT_GE(PackedLinear::Bytes(16, 100), 128u + 6400u);

@@ -39,7 +39,7 @@ void CheckShape(size_t rows, size_t outputs, size_t inputs, Random& random, Data
         Linear(layer.x.cview(), layer.weights(), Epilogue(), layer.y.view(), {.threads = 1});
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_TRUE(AllWithin(Elements(layer.y.view()), layer.expected, BoundFactor(target)));
-    if (TargetHasSameBits(target)) {
+    if (FusesMulAdd(target)) {
       EXPECT_SAME_BITS(layer.y.view(), layer.model);
     }
     EXPECT_TRUE(layer.y.CheckCanaries());
@@ -124,7 +124,7 @@ TEST(Linear, SumsOfOneSignStayWithinTheirBound) {
     ForEachTarget([&](std::string_view target) {
       ASSERT_TRUE(Linear(layer.x.cview(), layer.weights(), Epilogue(), layer.y.view()).ok());
       EXPECT_TRUE(AllWithin(Elements(layer.y.view()), layer.expected, BoundFactor(target)));
-      if (TargetHasSameBits(target)) {
+      if (FusesMulAdd(target)) {
         EXPECT_SAME_BITS(layer.y.view(), layer.model);
       }
     });
@@ -171,7 +171,7 @@ TEST(Linear, SpecialValuesInEveryPosition) {
       ForEachTarget([&](std::string_view target) {
         if (IsSlow(target) && position % 9 != 0) return;
         ASSERT_TRUE(Linear(layer.x.cview(), layer.weights(), Epilogue(), layer.y.view()).ok());
-        if (TargetHasSameBits(target)) {
+        if (FusesMulAdd(target)) {
           EXPECT_SAME_BITS(layer.y.view(), layer.model)
               << layer.name() << ", " << special << " at " << position;
           return;
@@ -211,7 +211,7 @@ TEST(Linear, ManySpecialValuesAtOnce) {
     random.PlantSpecials(x, 1 + rows / 2);
     random.PlantSpecials(w, 1 + outputs / 2);
     layer.Set(x, w);
-    ForEachSameBitsTarget([&](std::string_view) {
+    ForEachFusingTarget([&](std::string_view) {
       ASSERT_TRUE(Linear(layer.x.cview(), layer.weights(), Epilogue(), layer.y.view()).ok());
       EXPECT_SAME_BITS(layer.y.view(), layer.model) << layer.name();
     });
@@ -227,7 +227,7 @@ TEST(Linear, SignedZerosAndSubnormals) {
         LinearCase layer({.rows = 2, .outputs = outputs, .inputs = inputs}, Data::kUniform, random);
         layer.Set(std::vector<float>(2 * inputs, 0x1p-80f),
                   std::vector<float>(outputs * inputs, scale));
-        ForEachSameBitsTarget([&](std::string_view) {
+        ForEachFusingTarget([&](std::string_view) {
           ASSERT_TRUE(Linear(layer.x.cview(), layer.weights(), Epilogue(), layer.y.view()).ok());
           EXPECT_SAME_BITS(layer.y.view(), layer.model) << layer.name() << " * " << scale;
         });

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "arch/subnormals.h"
 #include "lanefuse/conv.h"
 #include "tests/reference/bound.h"
 
@@ -93,6 +94,7 @@ void ForEachOutput(size_t images, size_t height, size_t width, size_t channels, 
 // sum.
 inline std::vector<float> ConvModel(const ImageView<const float>& x, const Conv2dShape& s,
                                     std::span<const float> weights, std::span<const float> bias) {
+  const arch::SubnormalsLikeVectors mode;
   std::vector<float> y;
   const size_t height = OutputHeight(s, x.height), width = OutputWidth(s, x.width);
   ForEachOutput(x.images, height, width, s.outputs, [&](const OutputIndex& at) {
@@ -181,6 +183,7 @@ void ForEachInWindow(const ImageView<const float>& x, const Pool2dShape& s, cons
 }
 
 inline std::vector<float> MaxPoolModel(const ImageView<const float>& x, const Pool2dShape& s) {
+  const arch::SubnormalsLikeVectors mode;
   std::vector<float> y;
   const size_t height = OutputHeight(s, x.height), width = OutputWidth(s, x.width);
   ForEachOutput(x.images, height, width, x.channels, [&](const OutputIndex& at) {
@@ -196,6 +199,7 @@ inline std::vector<float> MaxPoolModel(const ImageView<const float>& x, const Po
 }
 
 inline std::vector<float> AveragePoolModel(const ImageView<const float>& x, const Pool2dShape& s) {
+  const arch::SubnormalsLikeVectors mode;
   std::vector<float> y;
   const size_t height = OutputHeight(s, x.height), width = OutputWidth(s, x.width);
   ForEachOutput(x.images, height, width, x.channels, [&](const OutputIndex& at) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <span>
 
+#include "arch/subnormals.h"
 #include "tests/reference/bound.h"
 
 namespace lanefuse::test {
@@ -34,6 +35,7 @@ inline Expected DotExpected(std::span<const float> a, std::span<const float> b) 
 // ascending; the last block of 64 is filled up with zeros (which turns a -0 that underflowed into
 // +0); the lanes meet at distance 32, 16, 8, 4, 2, 1.
 inline float DotModel(std::span<const float> a, std::span<const float> b) {
+  const arch::SubnormalsLikeVectors mode;
   float lanes[64] = {};
   for (size_t k = 0; k < a.size(); ++k) lanes[k % 64] = std::fma(a[k], b[k], lanes[k % 64]);
   for (size_t k = a.size(); k % 64 != 0; ++k) lanes[k % 64] = std::fma(0.0f, 0.0f, lanes[k % 64]);

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "arch/subnormals.h"
 #include "lanefuse/packed.h"
 #include "tests/reference/bound.h"
 #include "tests/reference/dot_ref.h"
@@ -33,6 +34,7 @@ inline Expected LinearExpected(std::span<const float> x, std::span<const float> 
 // From 0, one fused multiply-add for each k; or four such chains, k mod 4, that meet as
 // (0 + 2) + (1 + 3).
 inline float LinearModel(std::span<const float> x, std::span<const float> w, size_t outputs) {
+  const arch::SubnormalsLikeVectors mode;
   if (UsesFourChains(outputs, x.size())) {
     float chain[4] = {};
     for (size_t k = 0; k < x.size(); ++k) chain[k % 4] = std::fma(x[k], w[k], chain[k % 4]);

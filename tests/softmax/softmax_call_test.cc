@@ -59,7 +59,7 @@ float ExpInSoftmax(float d) {
 // The stated order, bit for bit: exp is taken from the kernel itself, all the rest is modelled.
 TEST(SoftmaxCall, TheSumHasTheStatedOrder) {
   Random random(__LINE__);
-  ForEachSameBitsTarget([&](std::string_view) {
+  ForEachFusingTarget([&](std::string_view) {
     std::vector<float> arguments = {0.0f}, exps = {1.0f};
     for (int i = 0; i < 48; ++i) {
       arguments.push_back(-random.Uniform(0.0f, i % 3 == 0 ? 0.5f : 9.0f));

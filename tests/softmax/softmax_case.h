@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cfloat>
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -98,7 +100,9 @@ class SoftmaxRig {
       ASSERT_EQ(y.size(), expected.size());
       for (size_t i = 0; i < y.size(); ++i) {
         const SoftmaxExpected& e = expected[i];
-        ASSERT_TRUE(e.Accepts(y[i], BoundFactor(target)))
+        // A probability that is subnormal may be cut off.
+        const bool flushed = !IsIeee(target) && std::abs(e.value) < FLT_MIN && y[i] == 0.0f;
+        ASSERT_TRUE(flushed || e.Accepts(y[i], BoundFactor(target)))
             << "row " << i / spec.cols << ", column " << i % spec.cols << ": " << Describe(y[i])
             << ", not " << e.value << " within " << e.bound * BoundFactor(target) << " (rule "
             << static_cast<int>(e.rule) << ")";

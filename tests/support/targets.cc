@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cfloat>
+#include <cmath>
+
 #include "lanefuse/target.h"
 
 namespace lanefuse::test {
@@ -25,10 +28,21 @@ void ForEachTarget(const std::function<void(std::string_view)>& fn) {
 }
 
 void ForEachSameBitsTarget(const std::function<void(std::string_view)>& fn) {
+  if (SkipWithoutSameBits()) return;
   ASSERT_FALSE(SameBitsTargets().empty()) << "no target would be tested";
   ForEachTarget([&](std::string_view name) {
     if (TargetHasSameBits(name)) fn(name);
   });
+}
+
+void ForEachFusingTarget(const std::function<void(std::string_view)>& fn) {
+  size_t tested = 0;
+  ForEachTarget([&](std::string_view name) {
+    if (!FusesMulAdd(name)) return;
+    ++tested;
+    fn(name);
+  });
+  ASSERT_NE(tested, 0u) << "no target would be tested";
 }
 
 std::vector<std::string_view> SameBitsTargets() {
@@ -39,8 +53,34 @@ std::vector<std::string_view> SameBitsTargets() {
   return names;
 }
 
+bool SkipWithoutSameBits() {
+  for (const std::string_view name : BuiltTargets()) {
+    if (IsIeee(name)) return false;
+  }
+  // Once is enough, however often a test comes here.
+  const auto skip = [] {
+    GTEST_SKIP() << "no target of this platform promises equal bits: NEON of 32 bits is not IEEE";
+  };
+  if (!testing::Test::IsSkipped()) skip();
+  return true;
+}
+
+bool IsIeee(std::string_view name) { return name != "NEON" || sizeof(void*) != 4; }
+
+bool FusesMulAdd(std::string_view name) { return name != "SSE4"; }
+
 bool IsSlow(std::string_view name) { return name == "BASELINE"; }
 
-double BoundFactor(std::string_view name) { return TargetHasSameBits(name) ? 1.0 : 2.0; }
+double BoundFactor(std::string_view name) { return FusesMulAdd(name) ? 1.0 : 2.0; }
+
+double DivisionRoundoffs(std::string_view name) { return IsIeee(name) ? 1.0 : kDivisionRoundoffs; }
+
+std::vector<float> WithoutSubnormals(std::string_view name, std::vector<float> values) {
+  if (IsIeee(name)) return values;
+  for (float& v : values) {
+    if (std::fabs(v) < FLT_MIN) v = 0.0f;
+  }
+  return values;
+}
 
 }  // namespace lanefuse::test
