@@ -61,7 +61,7 @@ if(NOT LANEFUSE_HIGHWAY_ORIGIN)
   endforeach()
   include(FetchContent)
   FetchContent_Declare(hwy URL "${_hwy_url}" URL_HASH SHA256=${_hwy_sha256}
-                       DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM)
+                       DOWNLOAD_EXTRACT_TIMESTAMP ON)
   FetchContent_MakeAvailable(hwy)
   # Highway builds these even with its tests off.
   foreach(_extra hwy_test hwy_list_targets)
@@ -69,6 +69,8 @@ if(NOT LANEFUSE_HIGHWAY_ORIGIN)
       set_target_properties(${_extra} PROPERTIES EXCLUDE_FROM_ALL ON)
     endif()
   endforeach()
+  # Our warnings are not for its headers. With SYSTEM above, CMake 3.25 fails to fetch.
+  set_target_properties(hwy PROPERTIES SYSTEM ON)
   if(NOT TARGET hwy::hwy)
     add_library(hwy::hwy ALIAS hwy)
   endif()
