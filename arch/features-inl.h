@@ -45,6 +45,18 @@ constexpr bool kSmallCode = false;
 constexpr bool kSmallCode = true;
 #endif
 
+// True where vectors have four lanes and a multiply-add takes any lane of a vector as the factor of
+// all: four inputs are loaded at once, and none is broadcast.
+#if HWY_TARGET_IS_NEON && HWY_ARCH_ARM_A64
+constexpr bool kLaneFactors = true;
+#else
+constexpr bool kLaneFactors = false;
+#endif
+
+// True where a full tile needs registers for what is loaded ahead of its use: no multiply-add reads
+// memory, and many cores start instructions in the order of the program.
+constexpr bool kLoadsAhead = HWY_ARCH_ARM_A64 != 0;
+
 // Vector registers that a kernel may fill with accumulators and operands.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 || HWY_TARGET == HWY_RVV
 constexpr size_t kVectorRegisters = 32;

@@ -33,6 +33,15 @@ set(_bits_AVX512_VNNI "HWY_AVX3_DL")
 set(_bits_NEON "HWY_NEON_WITHOUT_AES")
 set(_bits_SVE "HWY_SVE")
 
+# How the library's code is compiled for a platform. On aarch64 GCC orders instructions before it
+# hands out registers, and by default so that sums of a full tile end up in memory: the plainer of
+# its two measures of pressure keeps them where they belong.
+set(LANEFUSE_TARGET_OPTIONS "")
+if(_known MATCHES NEON)
+  set(LANEFUSE_TARGET_OPTIONS
+    "$<$<CXX_COMPILER_ID:GNU>:-fsched-pressure;--param=sched-pressure-algorithm=1>")
+endif()
+
 set(LANEFUSE_TARGET_DEFINITIONS "")
 set(LANEFUSE_TARGET_LIST "")
 if(_known)

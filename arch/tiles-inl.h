@@ -16,8 +16,9 @@ namespace lanefuse::HWY_NAMESPACE {
 // kRowTile * kVectorTile sums, kVectorTile weights and one broadcast input in registers:
 //   32 registers   6 x 4 = 24 + 4 + 1 = 29    24 multiply-adds for 10 loads
 //   16 registers   6 x 2 = 12 + 2 + 1 = 15    12 multiply-adds for  8 loads
-// Two loads a cycle feed two multiply-adds a cycle in both.
-constexpr size_t kRowTile = 6;
+// Two loads a cycle feed two multiply-adds a cycle in both. Where loads run ahead of their use,
+// 5 x 4 = 20 sums leave registers for them; GCC keeps three sums of 6 x 4 in memory there.
+constexpr size_t kRowTile = kLoadsAhead ? 5 : 6;
 constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =
@@ -25,17 +26,18 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 constexpr size_t kVectorTileTwoRows = 4;
 constexpr size_t kVectorTileOneRow = 8;
 
-// A tile that keeps four chains for each output has 6 rows x 1 vector x 4 chains, or 3 rows x 2
-// vectors x 2 chains at a time.
-constexpr size_t kRowTileFourChains = kVectorRegisters == 32 ? 6 : 3;
+// A tile that keeps four chains for each output has kRowTile rows x 1 vector x 4 chains, or 3 rows
+// x 2 vectors x 2 chains at a time.
+constexpr size_t kRowTileFourChains = kVectorRegisters == 32 ? kRowTile : 3;
 constexpr size_t kVectorTileFourChains = kVectorRegisters == 32 ? 1 : 2;
 
 // Steps of k by which a tile asks for its weights in advance. Tiles of 16 registers are narrow:
 // they have no load to spare for it, and want less (0: none).
 constexpr size_t kPrefetchAhead = kVectorRegisters == 32 ? 16 : 0;
 
-// Steps of k that one turn of a tile's loop makes.
-constexpr size_t kTileUnroll = kSmallCode ? 2 : 4;
+// Steps of k that one turn of a tile's loop makes. Where four inputs are loaded at once, this loop
+// makes only those that are left.
+constexpr size_t kTileUnroll = kLaneFactors ? 1 : kSmallCode ? 2 : 4;
 
 // kPrefetchAhead for a tile that reads every second line of its weights (two chains at a time): no
 // hardware follows that. 16 rows, AVX2: a quarter faster with it.

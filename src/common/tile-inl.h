@@ -31,13 +31,32 @@ struct TileWeights {
 };
 
 template <size_t kVectors>
-HWY_INLINE void MulAddRow(float a, VF w0, VF w1, VF w2, VF w3, VF& c0, VF& c1, VF& c2, VF& c3) {
-  const VF va = hn::Set(DF(), a);
-  c0 = Fma(va, w0, c0);
-  if constexpr (kVectors > 1) c1 = Fma(va, w1, c1);
-  if constexpr (kVectors > 2) c2 = Fma(va, w2, c2);
-  if constexpr (kVectors > 3) c3 = Fma(va, w3, c3);
+HWY_INLINE void MulAddRow(VF a, VF w0, VF w1, VF w2, VF w3, VF& c0, VF& c1, VF& c2, VF& c3) {
+  c0 = Fma(a, w0, c0);
+  if constexpr (kVectors > 1) c1 = Fma(a, w1, c1);
+  if constexpr (kVectors > 2) c2 = Fma(a, w2, c2);
+  if constexpr (kVectors > 3) c3 = Fma(a, w3, c3);
 }
+
+// Inputs of a row, four of them or one, where a multiply-add picks its factor out of a vector.
+HWY_INLINE VF FourFactors(const float* a) {
+  if constexpr (kLaneFactors) return hn::LoadU(DF(), a);
+  return hn::Zero(DF());
+}
+HWY_INLINE VF OneFactor(const float* a) {
+  if constexpr (kLaneFactors) return hn::Set(DF(), *a);
+  return hn::Zero(DF());
+}
+
+// Input `a`, which is lane kLane of `factors`, in all lanes.
+template <int kLane>
+HWY_INLINE VF Factor(VF factors, const float& a) {
+  if constexpr (kLaneFactors) return hn::BroadcastLane<kLane>(factors);
+  return hn::Set(DF(), a);
+}
+
+template <int kLane>
+struct Lane {};
 
 // Asks for the weights that this tile wants kPrefetchAhead steps from now: a panel is a stream that
 // the hardware follows only within a page, and 64 steps are a page. One or two rows have no load to
@@ -78,21 +97,47 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
     const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
     const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
     const auto run = [&](const float* a0, const float* a1, const float* a2, const float* a3,
-                         const float* a4, const float* a5, size_t length) HWY_ATTR {
-#pragma GCC unroll kTileUnroll
-      for (size_t k = 0; k < length; ++k) {
+                         const float* a4, const float* a5, size_t length) HWY_ATTR
+        __attribute__((always_inline)) {
+      // Step k, whose inputs are lanes kLane of x0 to x5.
+      const auto step = [&]<int kLane>(Lane<kLane>, size_t k, VF x0, VF x1, VF x2, VF x3, VF x4,
+                                       VF x5) HWY_ATTR __attribute__((always_inline)) {
         const VF w0 = hn::LoadU(d, b0 + k * kPanel);
         const VF w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
         const VF w2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanel) : zero;
         const VF w3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanel) : zero;
         PrefetchWeights<kRows, kVectors>(b0 + k * kPanel, b1 + k * kPanel, b2 + k * kPanel,
                                          b3 + k * kPanel);
-        MulAddRow<kVectors>(a0[k], w0, w1, w2, w3, c00, c01, c02, c03);
-        if constexpr (kRows > 1) MulAddRow<kVectors>(a1[k], w0, w1, w2, w3, c10, c11, c12, c13);
-        if constexpr (kRows > 2) MulAddRow<kVectors>(a2[k], w0, w1, w2, w3, c20, c21, c22, c23);
-        if constexpr (kRows > 3) MulAddRow<kVectors>(a3[k], w0, w1, w2, w3, c30, c31, c32, c33);
-        if constexpr (kRows > 4) MulAddRow<kVectors>(a4[k], w0, w1, w2, w3, c40, c41, c42, c43);
-        if constexpr (kRows > 5) MulAddRow<kVectors>(a5[k], w0, w1, w2, w3, c50, c51, c52, c53);
+        const auto row = [&](const float* a, VF x, VF& c0, VF& c1, VF& c2, VF& c3) HWY_ATTR
+            __attribute__((always_inline)) {
+          MulAddRow<kVectors>(Factor<kLane>(x, a[k]), w0, w1, w2, w3, c0, c1, c2, c3);
+        };
+        row(a0, x0, c00, c01, c02, c03);
+        if constexpr (kRows > 1) row(a1, x1, c10, c11, c12, c13);
+        if constexpr (kRows > 2) row(a2, x2, c20, c21, c22, c23);
+        if constexpr (kRows > 3) row(a3, x3, c30, c31, c32, c33);
+        if constexpr (kRows > 4) row(a4, x4, c40, c41, c42, c43);
+        if constexpr (kRows > 5) row(a5, x5, c50, c51, c52, c53);
+      };
+      size_t k = 0;
+      if constexpr (kLaneFactors) {
+        for (; k + 4 <= length; k += 4) {
+          const VF x0 = FourFactors(a0 + k);
+          const VF x1 = kRows > 1 ? FourFactors(a1 + k) : x0;
+          const VF x2 = kRows > 2 ? FourFactors(a2 + k) : x0;
+          const VF x3 = kRows > 3 ? FourFactors(a3 + k) : x0;
+          const VF x4 = kRows > 4 ? FourFactors(a4 + k) : x0;
+          const VF x5 = kRows > 5 ? FourFactors(a5 + k) : x0;
+          step(Lane<0>(), k, x0, x1, x2, x3, x4, x5);
+          step(Lane<1>(), k + 1, x0, x1, x2, x3, x4, x5);
+          step(Lane<2>(), k + 2, x0, x1, x2, x3, x4, x5);
+          step(Lane<3>(), k + 3, x0, x1, x2, x3, x4, x5);
+        }
+      }
+#pragma GCC unroll kTileUnroll
+      for (; k < length; ++k) {
+        step(Lane<0>(), k, OneFactor(a0 + k), OneFactor(a1 + k), OneFactor(a2 + k),
+             OneFactor(a3 + k), OneFactor(a4 + k), OneFactor(a5 + k));
       }
       b0 += length * kPanel;
       b1 += length * kPanel;
@@ -134,8 +179,10 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
   } while (++tile < count);
 }
 
-// Where code is small, there are no tiles of three or five rows: this many rows, then the rest.
-constexpr size_t PieceOf(size_t rows) { return rows >= 6 ? 6 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1; }
+// Where code is small, tiles have four heights: this many rows, then the rest.
+constexpr size_t PieceOf(size_t rows) {
+  return rows >= kRowTile ? kRowTile : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
+}
 
 template <size_t kVectors, bool kTable>
 HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weights,
@@ -147,7 +194,7 @@ HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weigh
     if (rows == 3) return Tiles<3, kVectors, kTable>(taps, weights, out, count);
     if (rows == 5) return Tiles<5, kVectors, kTable>(taps, weights, out, count);
   }
-  return Tiles<6, kVectors, kTable>(taps, weights, out, count);
+  return Tiles<kRowTile, kVectors, kTable>(taps, weights, out, count);
 }
 
 // How many vectors a tile of `rows` rows may have.
@@ -189,7 +236,7 @@ HWY_NOINLINE void RunPieces(size_t rows, Taps taps, const TileWeights& weights, 
 template <bool kTable>
 HWY_INLINE void RunTiles(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, size_t count) {
-  if (kSmallCode && (rows == 3 || rows == 5)) {
+  if (kSmallCode && rows != PieceOf(rows)) {
     return RunPieces<kTable>(rows * count, taps, weights, out);
   }
   RunWholeTiles<kTable>(rows, taps, weights, out, count);

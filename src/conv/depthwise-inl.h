@@ -96,7 +96,7 @@ HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weight
       } else if constexpr (!kTail) {
         if (piece == 2) DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
         if (piece == 4) DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
-        if (piece == 6) DepthwiseTile<6, kVectors, kTail>(taps, weights, out);
+        if (piece == kRowTile) DepthwiseTile<kRowTile, kVectors, kTail>(taps, weights, out);
       }
       taps.first += piece;
       out.y += piece * out.y_stride;
@@ -108,7 +108,7 @@ HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weight
     if (rows == 3) return DepthwiseTile<3, kVectors, kTail>(taps, weights, out);
     if (rows == 4) return DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
     if (rows == 5) return DepthwiseTile<5, kVectors, kTail>(taps, weights, out);
-    return DepthwiseTile<6, kVectors, kTail>(taps, weights, out);
+    return DepthwiseTile<kRowTile, kVectors, kTail>(taps, weights, out);
   }
 }
 

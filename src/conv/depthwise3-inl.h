@@ -127,7 +127,7 @@ HWY_INLINE void DepthwiseThreePixels(const TapTable& table, const ConvArgs& args
       if (piece == 1) run(Pixels<1>(), at);
       if (piece == 2) run(Pixels<2>(), at);
       if (piece == 4) run(Pixels<4>(), at);
-      if (piece == 6) run(Pixels<6>(), at);
+      if (piece == kRowTile) run(Pixels<kRowTile>(), at);
       at += piece;
       finish.Advance(piece);
     }
@@ -137,7 +137,7 @@ HWY_INLINE void DepthwiseThreePixels(const TapTable& table, const ConvArgs& args
     if (pixels == 3) return run(Pixels<3>(), 0);
     if (pixels == 4) return run(Pixels<4>(), 0);
     if (pixels == 5) return run(Pixels<5>(), 0);
-    return run(Pixels<6>(), 0);
+    return run(Pixels<kRowTile>(), 0);
   }
 }
 

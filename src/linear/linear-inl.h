@@ -53,9 +53,7 @@ HWY_NOINLINE void OneRow(const float* x, size_t inputs, const TileWeights& w, co
   const float* b6 = w.Vector(kVectors > 6 ? 6 : 0);
   const float* b7 = w.Vector(kVectors > 7 ? 7 : 0);
   VF c0 = hn::Zero(d), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
-#pragma GCC unroll kTileUnroll
-  for (size_t k = 0; k < inputs; ++k) {
-    const VF a = hn::Set(d, x[k]);
+  const auto step = [&](VF a, size_t k) HWY_ATTR __attribute__((always_inline)) {
     AddVector<kVectors, 0>(a, b0 + k * kPanel, c0);
     AddVector<kVectors, 1>(a, b1 + k * kPanel, c1);
     AddVector<kVectors, 2>(a, b2 + k * kPanel, c2);
@@ -64,7 +62,19 @@ HWY_NOINLINE void OneRow(const float* x, size_t inputs, const TileWeights& w, co
     AddVector<kVectors, 5>(a, b5 + k * kPanel, c5);
     AddVector<kVectors, 6>(a, b6 + k * kPanel, c6);
     AddVector<kVectors, 7>(a, b7 + k * kPanel, c7);
+  };
+  size_t k = 0;
+  if constexpr (kLaneFactors) {
+    for (; k + 4 <= inputs; k += 4) {
+      const VF four = FourFactors(x + k);
+      step(Factor<0>(four, x[k]), k);
+      step(Factor<1>(four, x[k + 1]), k + 1);
+      step(Factor<2>(four, x[k + 2]), k + 2);
+      step(Factor<3>(four, x[k + 3]), k + 3);
+    }
   }
+#pragma GCC unroll kTileUnroll
+  for (; k < inputs; ++k) step(hn::Set(d, x[k]), k);
   const Finish finish(out);
   FinishRow<std::min<size_t>(4, kVectors)>(out, finish, 0, c0, c1, c2, c3);
   if constexpr (kVectors > 4) {
@@ -109,8 +119,8 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
     }
     return;
   }
-  // Rows in tiles of nearly equal height: 7 rows are 4 + 3, not 6 + 1. Small calls must not pay for
-  // the two divisions.
+  // Rows in tiles of nearly equal height: 7 rows are 4 + 3, not 6 + 1 (or 5 + 2). Small calls must
+  // not pay for the two divisions.
   const size_t tiles = (rows + kRowTile - 1) / kRowTile;
   const size_t height = tiles <= 1 ? rows : rows / tiles;
   const size_t higher = rows - height * tiles;  // tiles with one row more
@@ -148,10 +158,11 @@ HWY_INLINE void TwoVectorsFourChains(const float* x, size_t inputs, const TileWe
   VF c00 = hn::Zero(d), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
   size_t k = 0;
   for (; k + kChains <= inputs; k += kChains) {
-    const VF a0 = hn::Set(d, x[k]);
-    const VF a1 = hn::Set(d, x[k + 1]);
-    const VF a2 = hn::Set(d, x[k + 2]);
-    const VF a3 = hn::Set(d, x[k + 3]);
+    const VF four = FourFactors(x + k);
+    const VF a0 = Factor<0>(four, x[k]);
+    const VF a1 = Factor<1>(four, x[k + 1]);
+    const VF a2 = Factor<2>(four, x[k + 2]);
+    const VF a3 = Factor<3>(four, x[k + 3]);
     c00 = Fma(a0, hn::LoadU(d, b0 + k * kPanel), c00);
     c01 = Fma(a0, hn::LoadU(d, b1 + k * kPanel), c01);
     c10 = Fma(a1, hn::LoadU(d, b0 + (k + 1) * kPanel), c10);
@@ -184,11 +195,11 @@ HWY_INLINE void TwoVectorsFourChains(const float* x, size_t inputs, const TileWe
 // One step of one row: all four chains.
 HWY_INLINE void AddFourChains(const float* a, VF w0, VF w1, VF w2, VF w3, VF& c0, VF& c1, VF& c2,
                               VF& c3) {
-  const DF d;
-  c0 = Fma(hn::Set(d, a[0]), w0, c0);
-  c1 = Fma(hn::Set(d, a[1]), w1, c1);
-  c2 = Fma(hn::Set(d, a[2]), w2, c2);
-  c3 = Fma(hn::Set(d, a[3]), w3, c3);
+  const VF four = FourFactors(a);
+  c0 = Fma(Factor<0>(four, a[0]), w0, c0);
+  c1 = Fma(Factor<1>(four, a[1]), w1, c1);
+  c2 = Fma(Factor<2>(four, a[2]), w2, c2);
+  c3 = Fma(Factor<3>(four, a[3]), w3, c3);
 }
 
 // The `rest` < 4 inputs behind the last step belong to the first chains.
@@ -264,9 +275,11 @@ HWY_INLINE void TwoChains(const float* a0, const float* a1, const float* a2, con
     hwy::Prefetch(b0 + (k + kTwoChainsAhead) * kPanel);  // every second line: no stream to follow
     const VF w0 = hn::LoadU(d, b0 + k * kPanel);
     const VF w1 = hn::LoadU(d, b1 + k * kPanel);
-    MulAddRow<kVectors>(a0[k], w0, w1, w1, w1, d00, d01, d01, d01);
-    if constexpr (kRows > 1) MulAddRow<kVectors>(a1[k], w0, w1, w1, w1, d10, d11, d11, d11);
-    if constexpr (kRows > 2) MulAddRow<kVectors>(a2[k], w0, w1, w1, w1, d20, d21, d21, d21);
+    MulAddRow<kVectors>(hn::Set(d, a0[k]), w0, w1, w1, w1, d00, d01, d01, d01);
+    if constexpr (kRows > 1)
+      MulAddRow<kVectors>(hn::Set(d, a1[k]), w0, w1, w1, w1, d10, d11, d11, d11);
+    if constexpr (kRows > 2)
+      MulAddRow<kVectors>(hn::Set(d, a2[k]), w0, w1, w1, w1, d20, d21, d21, d21);
   };
   size_t k = first;
   for (; k + 2 < inputs; k += kChains) {
@@ -320,7 +333,7 @@ HWY_INLINE void RunFourChainTile(size_t rows, const float* x, size_t stride, siz
     if (rows == 3) return FourChainRows<3>(x, stride, inputs, w, out);
     if (rows == 5) return FourChainRows<5>(x, stride, inputs, w, out);
   }
-  return FourChainRows<6>(x, stride, inputs, w, out);
+  return FourChainRows<kRowTile>(x, stride, inputs, w, out);
 }
 
 // Few outputs, many inputs (src/linear/order.h).
