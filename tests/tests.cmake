@@ -79,4 +79,6 @@ if(LANEFUSE_HAS_ALL_FAMILIES)
     ${CMAKE_DL_LIBS})
   add_test(NAME same_bits COMMAND lanefuse_same_bits
            --golden "${CMAKE_CURRENT_SOURCE_DIR}/tests/golden/digests.txt")
+  # Its calls are those of the tests of fuzz_shapes_test.cc, which look for errors of memory.
+  set_tests_properties(same_bits PROPERTIES LABELS no_sanitizer)
 endif()
