@@ -16,9 +16,11 @@ namespace {
 
 // Some of our names are the code of another one on a CPU that can do more: the same for kernels of
 // float, and kernels that have a use for the extra instructions ask by name. Highway's own NEON
-// with the dot product wants bfloat16 as well, which a Cortex-A55 or A76 lacks; and its SVE2 has
-// nothing for float that its SVE does not have, so that the same code would be there twice.
-#if HWY_ARCH_ARM_A64 && HWY_OS_LINUX
+// with the dot product wants bfloat16 as well, which a Cortex-A55 or A76 lacks; and its SVE2 and
+// AVX3_DL have nothing for float that SVE and AVX3 do not have: the same code would be there twice.
+#if HWY_ARCH_X86
+bool CpuHasVnni() { return (hwy::SupportedTargets() & HWY_AVX3_DL) != 0; }
+#elif HWY_ARCH_ARM_A64 && HWY_OS_LINUX
 bool CpuHasDotProduct() { return (getauxval(AT_HWCAP) & (1ul << 20)) != 0; }  // HWCAP_ASIMDDP
 bool CpuHasSve2() { return (getauxval(AT_HWCAP2) & (1ul << 1)) != 0; }        // HWCAP2_SVE2
 #elif HWY_ARCH_ARM_A64
@@ -41,7 +43,9 @@ struct Entry {
 
 // Best first, as Highway numbers them.
 constexpr Entry kEntries[] = {
-    {"AVX512_VNNI", HWY_AVX3_DL, true},
+#if HWY_ARCH_X86
+    {"AVX512_VNNI", HWY_AVX3, true, CpuHasVnni},
+#endif
     {"AVX512", HWY_AVX3, true},
     {"AVX2", HWY_AVX2, true},
     {"SSE4", HWY_SSE4, false},

@@ -7,7 +7,8 @@
 #            SSE4          Atom-class machines: full speed, multiply and add rounded separately.
 #            AVX2          with FMA: every laptop since 2013.
 #            AVX512        Skylake-X and later: F, BW, CD, DQ, VL.
-#            AVX512_VNNI   Ice Lake and later: adds VNNI, VBMI2, VAES, BITALG (Highway's AVX3_DL).
+#            AVX512_VNNI   the same code on Ice Lake and later (VNNI, VBMI2, VAES, BITALG: Highway's
+#                          AVX3_DL), for kernels of bytes: part of AVX512, see arch/target.cc.
 #   aarch64  NEON          every 64-bit Arm (no kernel has a use for the AES instructions).
 #            NEON_DOTPROD  the same code on CPUs with the dot product (A55, A76 and later), for
 #                          kernels of bytes: part of NEON, see arch/target.cc.
@@ -18,7 +19,7 @@ set(LANEFUSE_TARGETS "all" CACHE STRING
     "Instruction sets to build, names as above, separated by ';', or 'all'")
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(_known BASELINE SSE4 AVX2 AVX512 AVX512_VNNI)
+  set(_known BASELINE SSE4 AVX2 AVX512)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
   set(_known NEON SVE)
 else()
@@ -29,7 +30,6 @@ set(_bits_BASELINE "HWY_SSE2")
 set(_bits_SSE4 "HWY_SSE4")
 set(_bits_AVX2 "HWY_AVX2")
 set(_bits_AVX512 "HWY_AVX3")
-set(_bits_AVX512_VNNI "HWY_AVX3_DL")
 set(_bits_NEON "HWY_NEON_WITHOUT_AES")
 set(_bits_SVE "HWY_SVE")
 
@@ -69,9 +69,6 @@ if(_known)
   # Disabling all but the wanted bits survives a Highway that knows more targets than we do.
   list(APPEND LANEFUSE_TARGET_DEFINITIONS "HWY_DISABLED_TARGETS=(~(${_mask}))"
        HWY_COMPILE_ALL_ATTAINABLE "LANEFUSE_EXPECTED_TARGETS=(${_mask})")
-  if("AVX512_VNNI" IN_LIST LANEFUSE_TARGET_LIST)
-    list(APPEND LANEFUSE_TARGET_DEFINITIONS HWY_WANT_AVX3_DL)
-  endif()
 endif()
 
 # Fails the configure step when the compiler or Highway dropped a target that was asked for. It
