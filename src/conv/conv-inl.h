@@ -17,7 +17,9 @@ namespace lanefuse::HWY_NAMESPACE {
 HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t channel, size_t cols) {
   float* y = args.y.data + t.image * args.y.image_stride + t.row * args.y.row_stride +
              t.pixel * args.y.pixel_stride + channel;
-  return {args.chain, {t.image, t.row, t.pixel, channel}, y, args.y.pixel_stride, cols};
+  const TilePos pos = {t.image + args.origin.image, t.row + args.origin.row,
+                       t.pixel + args.origin.pixel, channel};
+  return {args.chain, pos, y, args.y.pixel_stride, cols};
 }
 
 // Units (tiles) [begin, end) of one group of a dense convolution, outputs [n0, n1) of the group, in
@@ -25,8 +27,8 @@ HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t chann
 HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, size_t g, size_t n0,
                                size_t n1, size_t width, size_t together) {
   const Conv2dShape& s = *args.shape;
-  const size_t channels = s.channels / s.groups;
-  const size_t outputs = s.outputs / s.groups;
+  const size_t channels = GroupChannels(s);
+  const size_t outputs = GroupOutputs(s);
   const size_t panel_stride = s.kernel_h * s.kernel_w * channels * kPanel;
   const float* group = args.panels + g * ((outputs + kPanel - 1) / kPanel) * panel_stride;
   HWY_ALIGN float patch[kPatchFloats];
@@ -60,18 +62,20 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, s
 // block. Whichever reads less; in doubt the first, which writes each output pixel at once.
 HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   const Conv2dShape& s = *args.shape;
-  const size_t outputs = s.outputs / s.groups;
-  const size_t depth = s.kernel_h * s.kernel_w * (s.channels / s.groups);
-  const size_t pixels = (args.y.width + args.tiles - 1) / args.tiles;
+  const size_t outputs = GroupOutputs(s);
+  const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
+  const size_t pixels = QuotientUp(args.y.width, args.tiles);
   size_t width = VectorsFor(pixels) * hn::Lanes(DF());
   // A block of weights that would leave no room in L2 is halved.
   if (depth * width * sizeof(float) > args.large_weights && width > kPanel) width /= 2;
   const size_t weights = depth * outputs * sizeof(float);
   const size_t tile_bytes = pixels * s.stride_w * args.x.pixel_stride * s.kernel_h * sizeof(float);
-  const size_t together = std::max(args.tile_inputs / std::max(tile_bytes, size_t{1}), size_t{1});
-  const size_t image = (end - begin) * tile_bytes / s.kernel_h;
-  const size_t blocks = (outputs + width - 1) / width;
-  const size_t weights_again = weights <= args.tile_inputs ? 0 : (end - begin) / together * weights;
+  const size_t together =
+      std::max(Quotient(args.tile_inputs, std::max(tile_bytes, size_t{1})), size_t{1});
+  const size_t image = Quotient((end - begin) * tile_bytes, s.kernel_h);
+  const size_t blocks = QuotientUp(outputs, width);
+  const size_t weights_again =
+      weights <= args.tile_inputs ? 0 : Quotient(end - begin, together) * weights;
   const size_t image_again = image <= args.tile_inputs ? 0 : blocks * image;
   const bool all_weights = weights <= args.small_weights && weights_again <= 2 * image_again;
   const size_t block = all_weights ? outputs : width;
@@ -89,8 +93,8 @@ HWY_INLINE void ConvGrouped(const ConvArgs& args, size_t begin, size_t end) {
   const hn::RebindToSigned<DF> di;
   const size_t lanes = hn::Lanes(d);
   const Conv2dShape& s = *args.shape;
-  const size_t channels = s.channels / s.groups;
-  const size_t outputs = s.outputs / s.groups;
+  const size_t channels = GroupChannels(s);
+  const size_t outputs = GroupOutputs(s);
   const size_t panel_stride = s.kernel_h * s.kernel_w * channels * kPanel;
   for (size_t n = 0; n < s.outputs; n += lanes) {
     const size_t cols = std::min(lanes, s.outputs - n);

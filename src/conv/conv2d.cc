@@ -71,22 +71,44 @@ Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
   return CheckView(y, kY);
 }
 
-// A 1x1 convolution without gaps between rows is one long row of pixels, whatever the image: tiles
-// of full height, and a batch is no different from a large image.
-void Flatten(ConvArgs& args, const ImageView<const float>& output) {
-  const Conv2dShape& s = *args.shape;
-  const Padding& p = s.padding;
-  const ImageView<const float>& x = args.x;
-  const bool pointwise = s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 &&
-                         (p.top | p.bottom | p.left | p.right) == 0;
-  if (!pointwise || !IsFlat(*args.chain, output)) return;
-  if (x.height > 1 && x.row_stride != x.width * x.pixel_stride) return;
-  if (x.images > 1 && x.image_stride != x.height * x.width * x.pixel_stride) return;
-  args.x.width = args.y.width = x.images * x.height * x.width;
-  args.x.height = args.y.height = args.x.images = args.y.images = 1;
+}  // namespace
+
+ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain) {
+  ConvArgs args{};
+  args.shape = &w.shape();
+  args.panels = w.panels();
+  args.chain = &chain;
+  args.plan = PlanFor(w.shape());
+  const arch::CacheBytes& caches = arch::Caches();
+  args.tile_inputs = caches.l1 * 3 / 8;
+  args.small_weights = caches.l2 / 2;
+  args.large_weights = caches.l2 * 3 / 4;
+  return args;
 }
 
-}  // namespace
+bool IsPointwise(const Conv2dShape& s) {
+  const Padding& p = s.padding;
+  return s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 &&
+         (p.top | p.bottom | p.left | p.right) == 0;
+}
+
+void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
+  const ImageView<const float>& x = args.x;
+  const bool rows_meet = x.height <= 1 || x.row_stride == x.width * x.pixel_stride;
+  const bool images_meet = x.images <= 1 || x.image_stride == x.height * x.width * x.pixel_stride;
+  if (flat && IsPointwise(*args.shape) && rows_meet && images_meet) {
+    TilePos& origin = args.origin;
+    origin = {0, 0, (origin.image * height + origin.row) * x.width + origin.pixel, 0};
+    args.x.width = args.y.width = x.images * x.height * x.width;
+    args.x.height = args.y.height = args.x.images = args.y.images = 1;
+  }
+  const size_t row_tile = HWY_DISPATCH_TABLE(ConvRowTile)[target]();
+  args.tiles = QuotientUp(args.y.width, row_tile);
+}
+
+void RunConv(const ConvArgs& args, int target) {
+  HWY_DISPATCH_TABLE(Conv2dF32)[target](args, 0, args.tiles * args.y.height * args.y.images);
+}
 
 Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& epilogue,
               ImageView<float> y, Parallel parallel) {
@@ -112,20 +134,11 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
   }
   if (y.images == 0 || y.height == 0 || y.width == 0) return {};
 
-  ConvArgs args{x,
-                y,
-                &shape,
-                w.panels(),
-                &chain,
-                PlanFor(shape),
-                0,
-                arch::Caches().l1 * 3 / 8,
-                arch::Caches().l2 / 2,
-                arch::Caches().l2 * 3 / 4};
-  Flatten(args, output);
-  const size_t row_tile = HWY_DISPATCH_TABLE(ConvRowTile)[target]();
-  args.tiles = (args.y.width + row_tile - 1) / row_tile;
-  const size_t depth = shape.kernel_h * shape.kernel_w * (shape.channels / shape.groups);
+  ConvArgs args = ConvArgsFor(w, chain);
+  args.x = x;
+  args.y = y;
+  CutTiles(args, IsPointwise(shape) && IsFlat(chain, output), y.height, target);
+  const size_t depth = shape.kernel_h * shape.kernel_w * GroupChannels(shape);
   size_t work;
   if (!MulAddSize(y.images * y.height * y.width, depth, 0, work) ||
       !MulAddSize(work, shape.outputs, 0, work)) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "lanefuse/conv.h"
+#include "src/common/divide.h"
 #include "src/common/taps.h"
 #include "src/epilogue/chain.h"
 
@@ -16,6 +17,14 @@ enum class ConvPlan : uint8_t {
   kGrouped,    // lanes are outputs of several small groups; each lane gathers its own input
 };
 
+// Channels and outputs of one group.
+inline size_t GroupChannels(const Conv2dShape& s) {
+  return s.groups == 1 ? s.channels : Quotient(s.channels, s.groups);
+}
+inline size_t GroupOutputs(const Conv2dShape& s) {
+  return s.groups == 1 ? s.outputs : Quotient(s.outputs, s.groups);
+}
+
 // The plan follows from the shape alone: packing and running must agree on the layout.
 ConvPlan PlanFor(const Conv2dShape& shape);
 
@@ -26,11 +35,27 @@ struct ConvArgs {
   const float* panels;
   const Chain* chain;
   ConvPlan plan;
-  size_t tiles;          // of one output row
   size_t tile_inputs;    // bytes of inputs that stay in L1 beside a block of weights
   size_t small_weights;  // bytes that stay in L2 beside the images
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2
+  size_t tiles;          // of one output row
+  TilePos origin;        // where y begins in the whole output: what operands of the chain go by
 };
+
+// y = chain(w * x), its images not yet filled in: `chain` and w must outlive it.
+ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain);
+
+// A 1x1 convolution with stride 1 and without padding: its pixels know nothing of each other.
+bool IsPointwise(const Conv2dShape& shape);
+
+// Cuts the images of `args` into tiles. A pointwise convolution without gaps between rows is one
+// long row of pixels, whatever the image: tiles of full height, and a batch is no different from a
+// large image. `flat`: neither the whole output nor operands of the chain have gaps (IsFlat); it
+// has `height` rows in each image.
+void CutTiles(ConvArgs& args, bool flat, size_t height, int target);
+
+// Runs all tiles, on this thread.
+void RunConv(const ConvArgs& args, int target);
 
 // A tile of output pixels: `pixels` neighbours of one output row.
 struct ConvTile {
@@ -44,13 +69,13 @@ class TileCursor {
   TileCursor(const ConvArgs& args, size_t unit)
       : height_(args.y.height),
         width_(args.y.width),
-        each_(width_ / args.tiles),
-        extra_(width_ % args.tiles),
-        tiles_(args.tiles),
-        index_(unit % args.tiles) {
-    const size_t line = unit / args.tiles;
-    tile_.image = line / height_;
-    tile_.row = line % height_;
+        each_(Quotient(width_, args.tiles)),
+        extra_(width_ - each_ * args.tiles),
+        tiles_(args.tiles) {
+    const size_t line = unit == 0 ? 0 : Quotient(unit, tiles_);
+    index_ = unit - line * tiles_;
+    tile_.image = line == 0 ? 0 : Quotient(line, height_);
+    tile_.row = line - tile_.image * height_;
     tile_.pixel = index_ * each_ + (index_ < extra_ ? index_ : extra_);
     tile_.pixels = each_ + (index_ < extra_ ? 1 : 0);
   }
@@ -68,16 +93,19 @@ class TileCursor {
     return count;
   }
   void Next() { Advance(1); }
+  void SkipRow() {  // from its first tile
+    if (++tile_.row == height_) {
+      tile_.row = 0;
+      ++tile_.image;
+    }
+  }
   void Advance(size_t count) {  // tiles of one height in one row
     index_ += count;
     tile_.pixel += count * tile_.pixels;
     if (tile_.pixel == width_) {
       index_ = 0;
       tile_.pixel = 0;
-      if (++tile_.row == height_) {
-        tile_.row = 0;
-        ++tile_.image;
-      }
+      SkipRow();
     }
     tile_.pixels = each_ + (index_ < extra_ ? 1 : 0);
   }
@@ -91,11 +119,12 @@ class TileCursor {
 // the image, and kZeros for those in the padding.
 struct TapTable {
   static constexpr size_t kColumns = 16;  // (6 - 1) * 2 + 3 = 13 at most
-  static constexpr size_t kRows = 7;
+  static constexpr size_t kRows = 8;      // of taps, and one for a second row of outputs
   const float* pixel[kRows][kColumns];
 
-  // For the channels from `channel` on. True where the tile meets the padding.
-  bool Fill(const ConvArgs& args, const ConvTile& t, size_t channel);
+  // For the channels from `channel` on, of the tile and of the `rows` - 1 below it. True where they
+  // meet the padding.
+  bool Fill(const ConvArgs& args, const ConvTile& t, size_t channel, size_t rows);
 };
 
 // What the pixels of a tile read, from `channel` on, `channels` for each tap, straight from the

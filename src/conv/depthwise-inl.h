@@ -114,34 +114,60 @@ HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weight
 
 // Kernels three wide: the addresses of a tile are found once for up to kZeroRun channels.
 HWY_INLINE bool IsThreeWide(const Conv2dShape& s) {
-  return s.kernel_w == 3 && s.dilation_w == 1 && s.stride_w <= 2 && s.kernel_h <= TapTable::kRows;
+  return s.kernel_w == 3 && s.dilation_w == 1 && s.stride_w <= 2 && s.kernel_h < TapTable::kRows;
 }
 
-// All channels of units (tiles) [begin, end).
-template <size_t kStride>
-HWY_INLINE void ConvDepthwiseThree(const ConvArgs& args, size_t begin, size_t end) {
-  const size_t all = args.shape->channels;
-  const size_t inner_end = InnerEnd(args);
-  const size_t pixel_step = kStride * args.x.pixel_stride;
+// All channels of the tile at `cursor` and of those of its height behind it that end at unit
+// `most` or before it; with kRows = 2 also of the tiles below them. How many tiles of a row.
+template <size_t kStride, size_t kRows>
+HWY_INLINE size_t DepthwiseThreeTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
+                                      size_t inner_end) {
+  const ConvTile& t = cursor.tile();
+  const size_t step = t.pixels * kStride * args.x.pixel_stride;
   TapTable table;
-  TileCursor cursor(args, begin);
-  for (size_t unit = begin; unit < end;) {
-    const ConvTile& t = cursor.tile();
-    const size_t pixels = t.pixels;
-    size_t count = 1;
-    for (size_t first = 0; first < all; first += kZeroRun) {
-      const bool border = table.Fill(args, t, first);
-      if (!border) count = cursor.Together(end - unit, inner_end);
-      TileOut out = ConvOut(args, t, first, std::min(kZeroRun, all - first));
-      Finish finish(out);
-      for (size_t i = 0; i < count; ++i) {
-        DepthwiseThreePixels<kStride>(table, args, pixels, first, i * pixels * pixel_step, out,
-                                      finish);
-        out.y += pixels * out.y_stride;
-        out.pos.pixel += pixels;
-        finish.Advance(pixels);
+  size_t count = 1;
+  for (size_t first = 0; first < args.shape->channels; first += kZeroRun) {
+    const bool border = table.Fill(args, t, first, kRows);
+    if (!border) count = cursor.Together(most, inner_end);
+    const size_t cols = std::min(kZeroRun, args.shape->channels - first);
+    DepthwiseOut row(ConvOut(args, t, first, cols));
+    if constexpr (kRows == 1) {
+      for (size_t i = 0; i < count; ++i, row.Advance(t.pixels)) {
+        DepthwiseThreePixels<kStride>(table, args, t.pixels, first, i * step, row.out, row.finish);
+      }
+    } else {
+      DepthwiseOut below(ConvOut(args, {t.image, t.row + 1, t.pixel, t.pixels}, first, cols));
+      for (size_t i = 0; i < count; ++i, row.Advance(t.pixels), below.Advance(t.pixels)) {
+        DepthwiseThreeTwoRowsPixels(table, args, t.pixels, first, i * step, row, below);
       }
     }
+  }
+  return count;
+}
+
+// All channels of units (tiles) [begin, end): rows in pairs where neighbours share inputs.
+template <size_t kStride>
+HWY_INLINE void ConvDepthwiseThree(const ConvArgs& args, size_t begin, size_t end) {
+  const size_t inner_end = InnerEnd(args);
+  const bool pairs = kDepthwiseRows == 2 && kStride == 1 && args.shape->stride_h == 1 &&
+                     args.shape->dilation_h == 1;
+  TileCursor cursor(args, begin);
+  for (size_t unit = begin; unit < end;) {
+    if constexpr (kDepthwiseRows == 2 && kStride == 1) {
+      const ConvTile& t = cursor.tile();
+      if (pairs && t.pixel == 0 && t.row + 1 < args.y.height && end - unit >= 2 * args.tiles) {
+        for (size_t i = 0; i < args.tiles;) {
+          const size_t count =
+              DepthwiseThreeTiles<kStride, 2>(args, cursor, args.tiles - i, inner_end);
+          i += count;
+          cursor.Advance(count);
+        }
+        cursor.SkipRow();
+        unit += 2 * args.tiles;
+        continue;
+      }
+    }
+    const size_t count = DepthwiseThreeTiles<kStride, 1>(args, cursor, end - unit, inner_end);
     unit += count;
     cursor.Advance(count);
   }

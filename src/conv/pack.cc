@@ -19,7 +19,7 @@ class Weights {
         before_(fold.before),
         after_(fold.after),
         taps_(shape.kernel_h * shape.kernel_w),
-        channels_(shape.channels / shape.groups) {}
+        channels_(GroupChannels(shape)) {}
 
   size_t depth() const { return taps_ * channels_; }
   bool folded() const { return before_.present() || after_.present(); }
@@ -27,14 +27,14 @@ class Weights {
   // Weight k (taps row-major, then channels of the group) of an output, in double.
   double At(size_t output, size_t k) const {
     const double w = weights_[output * depth() + k];
-    const size_t group = output / (shape_.outputs / shape_.groups);
+    const size_t group = output / GroupOutputs(shape_);
     return w * before_.Scale(group * channels_ + k % channels_) * after_.Scale(output);
   }
 
   double Bias(size_t output) const {
     double bias = bias_.empty() ? 0.0 : bias_[output];
     if (before_.present()) {
-      const size_t group = output / (shape_.outputs / shape_.groups);
+      const size_t group = output / GroupOutputs(shape_);
       for (size_t k = 0; k < depth(); ++k) {
         bias += weights_[output * depth() + k] * before_.Shift(group * channels_ + k % channels_);
       }
@@ -96,7 +96,7 @@ Status CheckPackArguments(const Conv2dShape& shape, std::span<const float> weigh
   if (Status status = CheckShape(shape); !status.ok()) return status;
   size_t needed;
   if (!MulAddSize(shape.kernel_h, shape.kernel_w, 0, needed) ||
-      !MulAddSize(needed, shape.channels / shape.groups, 0, needed) ||
+      !MulAddSize(needed, GroupChannels(shape), 0, needed) ||
       !MulAddSize(needed, shape.outputs, 0, needed)) {
     return {StatusCode::kInvalidArgument, "shape: the weights do not fit the address space"};
   }

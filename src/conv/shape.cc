@@ -6,8 +6,8 @@
 namespace lanefuse {
 
 ConvPlan PlanFor(const Conv2dShape& shape) {
-  const size_t channels = shape.channels / shape.groups;
-  const size_t outputs = shape.outputs / shape.groups;
+  const size_t channels = GroupChannels(shape);
+  const size_t outputs = GroupOutputs(shape);
   if (shape.groups > 1 && channels == 1 && outputs == 1) return ConvPlan::kDepthwise;
   // A panel of 16 that is at least half full beats gathering.
   if (shape.groups == 1 || outputs >= kPanelOutputs / 2) return ConvPlan::kDense;
@@ -17,10 +17,10 @@ ConvPlan PlanFor(const Conv2dShape& shape) {
 bool PanelFloats(const Conv2dShape& shape, size_t& floats) {
   size_t outputs = PaddedOutputs(shape.outputs);
   if (PlanFor(shape) == ConvPlan::kDense) {
-    outputs = PaddedOutputs(shape.outputs / shape.groups) * shape.groups;
+    outputs = PaddedOutputs(GroupOutputs(shape)) * shape.groups;
   }
   return MulAddSize(shape.kernel_h, shape.kernel_w, 0, floats) &&
-         MulAddSize(floats, shape.channels / shape.groups, 0, floats) &&
+         MulAddSize(floats, GroupChannels(shape), 0, floats) &&
          MulAddSize(floats, outputs, 0, floats);
 }
 
@@ -72,7 +72,7 @@ size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size
   const uint64_t covered = uint64_t{dilation} * (kernel - 1) + 1;
   if (padded < covered) return 0;
   const size_t steps = padded - static_cast<size_t>(covered);
-  return (stride == 1 ? steps : steps / stride) + 1;
+  return (stride == 1 ? steps : Quotient(steps, stride)) + 1;
 }
 
 }  // namespace lanefuse

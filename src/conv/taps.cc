@@ -105,7 +105,7 @@ void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
 
 }  // namespace
 
-bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel) {
+bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, size_t rows) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& image = args.x;
   const size_t columns = ColumnsOf(s, t);
@@ -117,7 +117,7 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel) {
   const size_t right = std::max(std::min(end - std::min(end, column), columns), left);
   const size_t x = column + left - s.padding.left;  // of column `left`
   bool border = left != 0 || right != columns;
-  for (size_t ky = 0; ky < s.kernel_h; ++ky) {
+  for (size_t ky = 0; ky < s.kernel_h + rows - 1; ++ky) {
     const float** const to = pixel[ky];
     const size_t y = row + ky * s.dilation_h - s.padding.top;  // huge above the image
     if (y >= image.height) {

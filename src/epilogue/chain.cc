@@ -199,4 +199,17 @@ bool OperandMeets(const Chain& chain, const ImageView<const float>& output) {
   return false;
 }
 
+bool ChainMeets(const Chain& chain, Extent extent) {
+  for (size_t i = 0; i < chain.size; ++i) {
+    const Step& s = chain.steps[i];
+    size_t count = s.size;
+    if (s.kind == StepKind::kAdd || s.kind == StepKind::kMul) {
+      if (!SpanOf(OperandOf(s), count)) return true;
+    }
+    if (Meet(ExtentOf(s.data, count), extent)) return true;
+    if (Meet(ExtentOf(s.shift, s.shift_size), extent)) return true;
+  }
+  return false;
+}
+
 }  // namespace lanefuse

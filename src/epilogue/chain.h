@@ -8,6 +8,7 @@
 #include "lanefuse/epilogue.h"
 #include "lanefuse/status.h"
 #include "lanefuse/view.h"
+#include "src/common/check.h"
 
 namespace lanefuse {
 
@@ -81,6 +82,9 @@ bool IsFlat(const Chain& chain, const ImageView<const float>& output);
 
 // True where an Add or Mul operand shares memory with the output.
 bool OperandMeets(const Chain& chain, const ImageView<const float>& output);
+
+// True where anything that the chain reads may share memory with `extent`.
+bool ChainMeets(const Chain& chain, Extent extent);
 
 }  // namespace lanefuse
 

@@ -8,6 +8,7 @@
 #endif
 
 #include "hwy/cache_control.h"
+#include "src/common/divide.h"
 #include "src/common/partition.h"
 #include "src/common/tile-inl.h"
 #include "src/linear/linear_args.h"
@@ -121,8 +122,8 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
   }
   // Rows in tiles of nearly equal height: 7 rows are 4 + 3, not 6 + 1 (or 5 + 2). Small calls must
   // not pay for the two divisions.
-  const size_t tiles = (rows + kRowTile - 1) / kRowTile;
-  const size_t height = tiles <= 1 ? rows : rows / tiles;
+  const size_t tiles = QuotientUp(rows, kRowTile);
+  const size_t height = tiles <= 1 ? rows : Quotient(rows, tiles);
   const size_t higher = rows - height * tiles;  // tiles with one row more
   size_t width = VectorsFor(height + (higher != 0 ? 1 : 0)) * lanes;
   // A block of weights that would not stay in L2 while all rows pass is halved.
