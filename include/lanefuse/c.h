@@ -83,6 +83,29 @@ LANEFUSE_API lanefuse_status lanefuse_conv2d(lanefuse_const_image x,
                                              lanefuse_epilogue epilogue, lanefuse_image y,
                                              const lanefuse_parallel* parallel);
 
+// y = epilogue(pointwise * middle(depthwise * x)), as lanefuse::SeparableConv2d, and y =
+// epilogue(project * middle(depthwise * first(expand * x))), as lanefuse::InvertedResidual
+// (lanefuse/conv.h). `scratch` is apart from everything else; its size, in floats, is 0 where the
+// shapes do not fit each other or weights are null.
+LANEFUSE_API lanefuse_status lanefuse_separable_conv2d(
+    lanefuse_const_image x, const lanefuse_packed_conv2d* depthwise, lanefuse_epilogue middle,
+    const lanefuse_packed_conv2d* pointwise, lanefuse_epilogue epilogue, lanefuse_image y,
+    lanefuse_vec scratch, const lanefuse_parallel* parallel);
+LANEFUSE_API size_t lanefuse_separable_conv2d_scratch(lanefuse_const_image x,
+                                                      const lanefuse_packed_conv2d* depthwise,
+                                                      const lanefuse_packed_conv2d* pointwise,
+                                                      const lanefuse_parallel* parallel);
+LANEFUSE_API lanefuse_status lanefuse_inverted_residual(
+    lanefuse_const_image x, const lanefuse_packed_conv2d* expand, lanefuse_epilogue first,
+    const lanefuse_packed_conv2d* depthwise, lanefuse_epilogue middle,
+    const lanefuse_packed_conv2d* project, lanefuse_epilogue epilogue, lanefuse_image y,
+    lanefuse_vec scratch, const lanefuse_parallel* parallel);
+LANEFUSE_API size_t lanefuse_inverted_residual_scratch(lanefuse_const_image x,
+                                                       const lanefuse_packed_conv2d* expand,
+                                                       const lanefuse_packed_conv2d* depthwise,
+                                                       const lanefuse_packed_conv2d* project,
+                                                       const lanefuse_parallel* parallel);
+
 // y = epilogue(max, or average, over the window), as lanefuse::MaxPool2d and AveragePool2d
 // (lanefuse/conv.h). x and y have equal images and channels; y is apart from x.
 LANEFUSE_API lanefuse_status lanefuse_max_pool2d(lanefuse_const_image x,

@@ -85,6 +85,48 @@ class PackedConv2d {
 LANEFUSE_API Status Conv2d(ImageView<const float> x, const PackedConv2d& w,
                            const Epilogue& epilogue, ImageView<float> y, Parallel parallel = {});
 
+// A convolution and the pointwise one behind it as one call; the first is depthwise as a rule:
+//
+//   y = epilogue(pointwise * middle(depthwise * x))
+//
+// The bits are those of two calls of Conv2d with the tensor between them written out; here a few
+// rows of it at a time lie in `scratch`, and stay in the caches.
+//
+// Shapes    As Conv2d; `pointwise` is 1x1 with stride 1 and no padding. Operands of `middle` have
+//           the shape of what lies between.
+// Memory    SeparableConv2dScratch floats of scratch, whose contents are lost; they do not grow
+//           with the height. With less, but enough for one thread, fewer threads run. `scratch` may
+//           not overlap anything else, y neither, but that an Add or Mul operand of `epilogue`
+//           may be y itself. < 12 KiB of stack.
+// Errors    As Conv2d; kBufferTooSmall. On error y and scratch are untouched.
+// Threads   Output rows are split as in Conv2d.
+LANEFUSE_API Status SeparableConv2d(ImageView<const float> x, const PackedConv2d& depthwise,
+                                    const Epilogue& middle, const PackedConv2d& pointwise,
+                                    const Epilogue& epilogue, ImageView<float> y,
+                                    std::span<float> scratch, Parallel parallel = {});
+
+// The floats of scratch that SeparableConv2d wants for images like x (x.data is not looked at);
+// 0 where the shapes do not fit each other. The number depends on this CPU's caches.
+LANEFUSE_API size_t SeparableConv2dScratch(const ImageView<const float>& x,
+                                           const PackedConv2d& depthwise,
+                                           const PackedConv2d& pointwise, Parallel parallel = {});
+
+// The block of MobileNetV2 and its successors: as SeparableConv2d, with another pointwise
+// convolution in front of it:
+//
+//   y = epilogue(project * middle(depthwise * first(expand * x)))
+//
+// For the residual connection add x to the epilogue: Epilogue().Add(x).
+LANEFUSE_API Status InvertedResidual(ImageView<const float> x, const PackedConv2d& expand,
+                                     const Epilogue& first, const PackedConv2d& depthwise,
+                                     const Epilogue& middle, const PackedConv2d& project,
+                                     const Epilogue& epilogue, ImageView<float> y,
+                                     std::span<float> scratch, Parallel parallel = {});
+LANEFUSE_API size_t InvertedResidualScratch(const ImageView<const float>& x,
+                                            const PackedConv2d& expand,
+                                            const PackedConv2d& depthwise,
+                                            const PackedConv2d& project, Parallel parallel = {});
+
 struct Pool2dShape {
   size_t kernel_h = 1, kernel_w = 1;
   size_t stride_h = 1, stride_w = 1;

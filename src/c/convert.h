@@ -155,15 +155,19 @@ inline Conv2dWeights WeightsOf(const lanefuse_packed_conv2d& w) {
   return {w.panels, w.bias, w.shape};
 }
 
+// What is said about weights that are none.
+struct WeightTexts {
+  const char* null = "w is null";
+  const char* corrupt = "w is not as pack or view filled it in";
+};
+
 // call(const Packed&), or what is wrong with `w`. All zeros are a default-constructed Packed, which
 // the kernels refuse themselves.
 template <class Packed, class From, class Call>
-lanefuse_status WithWeights(const From* w, const Call& call) {
-  if (w == nullptr) return Invalid("w is null");
+lanefuse_status WithWeights(const From* w, const Call& call, const WeightTexts& texts = {}) {
+  if (w == nullptr) return Invalid(texts.null);
   const auto weights = WeightsOf(*w);
-  if (CheckOf(weights) != w->check) {
-    return ToC({StatusCode::kCorrupt, "w is not as pack or view filled it in"});
-  }
+  if (CheckOf(weights) != w->check) return ToC({StatusCode::kCorrupt, texts.corrupt});
   return call(Recast<Packed>(weights));
 }
 

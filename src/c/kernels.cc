@@ -22,6 +22,28 @@ lanefuse_status Pool(PoolCall call, const lanefuse_const_image& x,
   });
 }
 
+// The steps and the weights of a call that has several.
+lanefuse_status TakeSteps(lanefuse_epilogue epilogue, Epilogue& steps) {
+  return epilogue.size == 0 ? ToC(Status()) : PushSteps(epilogue, steps);
+}
+
+lanefuse_status TakeWeights(const lanefuse_packed_conv2d* w, const WeightTexts& texts,
+                            PackedConv2d& packed) {
+  return WithWeights<PackedConv2d>(
+      w,
+      [&](const PackedConv2d& weights) {
+        packed = weights;
+        return ToC(Status());
+      },
+      texts);
+}
+constexpr WeightTexts kExpand = {"expand is null", "expand is not as pack or view filled it in"};
+constexpr WeightTexts kDepthwise = {"depthwise is null",
+                                    "depthwise is not as pack or view filled it in"};
+constexpr WeightTexts kPointwise = {"pointwise is null",
+                                    "pointwise is not as pack or view filled it in"};
+constexpr WeightTexts kProject = {"project is null", "project is not as pack or view filled it in"};
+
 }  // namespace
 }  // namespace lanefuse
 
@@ -32,6 +54,8 @@ using lanefuse::FromC;
 using lanefuse::Invalid;
 using lanefuse::PackedConv2d;
 using lanefuse::PackedLinear;
+using lanefuse::TakeSteps;
+using lanefuse::TakeWeights;
 using lanefuse::ToC;
 using lanefuse::WithSteps;
 using lanefuse::WithWeights;
@@ -77,6 +101,62 @@ lanefuse_status lanefuse_conv2d(lanefuse_const_image x, const lanefuse_packed_co
       return Conv2d(FromC(x), packed, steps, FromC(y), FromC(parallel));
     });
   });
+}
+
+lanefuse_status lanefuse_separable_conv2d(lanefuse_const_image x,
+                                          const lanefuse_packed_conv2d* depthwise,
+                                          lanefuse_epilogue middle,
+                                          const lanefuse_packed_conv2d* pointwise,
+                                          lanefuse_epilogue epilogue, lanefuse_image y,
+                                          lanefuse_vec scratch, const lanefuse_parallel* parallel) {
+  PackedConv2d d, p;
+  Epilogue between, last;
+  for (const lanefuse_status& status : {TakeWeights(depthwise, lanefuse::kDepthwise, d),
+                                        TakeWeights(pointwise, lanefuse::kPointwise, p),
+                                        TakeSteps(middle, between), TakeSteps(epilogue, last)}) {
+    if (status.code != LANEFUSE_OK) return status;
+  }
+  return ToC(
+      SeparableConv2d(FromC(x), d, between, p, last, FromC(y), FromC(scratch), FromC(parallel)));
+}
+
+size_t lanefuse_separable_conv2d_scratch(lanefuse_const_image x,
+                                         const lanefuse_packed_conv2d* depthwise,
+                                         const lanefuse_packed_conv2d* pointwise,
+                                         const lanefuse_parallel* parallel) {
+  PackedConv2d d, p;  // weights that are none stay empty, and fit nothing
+  (void)TakeWeights(depthwise, {}, d);
+  (void)TakeWeights(pointwise, {}, p);
+  return SeparableConv2dScratch(FromC(x), d, p, FromC(parallel));
+}
+
+lanefuse_status lanefuse_inverted_residual(
+    lanefuse_const_image x, const lanefuse_packed_conv2d* expand, lanefuse_epilogue first,
+    const lanefuse_packed_conv2d* depthwise, lanefuse_epilogue middle,
+    const lanefuse_packed_conv2d* project, lanefuse_epilogue epilogue, lanefuse_image y,
+    lanefuse_vec scratch, const lanefuse_parallel* parallel) {
+  PackedConv2d e, d, p;
+  Epilogue expanded, between, last;
+  for (const lanefuse_status& status :
+       {TakeWeights(expand, lanefuse::kExpand, e), TakeWeights(depthwise, lanefuse::kDepthwise, d),
+        TakeWeights(project, lanefuse::kProject, p), TakeSteps(first, expanded),
+        TakeSteps(middle, between), TakeSteps(epilogue, last)}) {
+    if (status.code != LANEFUSE_OK) return status;
+  }
+  return ToC(InvertedResidual(FromC(x), e, expanded, d, between, p, last, FromC(y), FromC(scratch),
+                              FromC(parallel)));
+}
+
+size_t lanefuse_inverted_residual_scratch(lanefuse_const_image x,
+                                          const lanefuse_packed_conv2d* expand,
+                                          const lanefuse_packed_conv2d* depthwise,
+                                          const lanefuse_packed_conv2d* project,
+                                          const lanefuse_parallel* parallel) {
+  PackedConv2d e, d, p;
+  (void)TakeWeights(expand, {}, e);
+  (void)TakeWeights(depthwise, {}, d);
+  (void)TakeWeights(project, {}, p);
+  return InvertedResidualScratch(FromC(x), e, d, p, FromC(parallel));
 }
 
 lanefuse_status lanefuse_max_pool2d(lanefuse_const_image x, const lanefuse_pool2d_shape* shape,

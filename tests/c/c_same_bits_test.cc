@@ -164,6 +164,68 @@ void CompareConv2d(const Conv2dShape& shape, const std::vector<Chain>& chains) {
       });
 }
 
+struct PackedPair {
+  explicit PackedPair(const Conv2dShape& shape) : bytes(PackedConv2d::Bytes(shape)) {
+    std::vector<float> w(shape.outputs * shape.kernel_h * shape.kernel_w * shape.channels /
+                         shape.groups);
+    Random(shape.outputs).FillUniform(w);
+    EXPECT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, cpp).ok());
+    EXPECT_EQ(c_packed_conv2d_view(bytes.data(), bytes.size(), &c).code, LANEFUSE_OK);
+  }
+  std::vector<std::byte> bytes;
+  PackedConv2d cpp;
+  lanefuse_packed_conv2d c;
+};
+
+TEST(CSameBits, Blocks) {
+  const GuardedImage x = RandomImage(2, 6, 5, __LINE__);
+  const auto depthwise = [](size_t channels) {
+    return Conv2dShape{.outputs = channels,
+                       .channels = channels,
+                       .kernel_h = 3,
+                       .kernel_w = 3,
+                       .groups = channels,
+                       .padding = {1, 1, 1, 1}};
+  };
+  const PackedPair expand({.outputs = 12, .channels = 5});
+  const PackedPair narrow(depthwise(5)), wide(depthwise(12));
+  const PackedPair last({.outputs = 7, .channels = 5}), project({.outputs = 7, .channels = 12});
+  const Epilogue relu = Epilogue().Act(Relu());
+  const CSteps c_relu(relu);
+  const size_t floats = SeparableConv2dScratch(x.cview(), narrow.cpp, last.cpp);
+  const size_t more = InvertedResidualScratch(x.cview(), expand.cpp, wide.cpp, project.cpp);
+  EXPECT_EQ(c_separable_conv2d_scratch(C(x.cview()), &narrow.c, &last.c, nullptr), floats);
+  EXPECT_EQ(c_inverted_residual_scratch(C(x.cview()), &expand.c, &wide.c, &project.c, nullptr),
+            more);
+  EXPECT_EQ(c_separable_conv2d_scratch(C(x.cview()), nullptr, &last.c, nullptr), 0u);
+  EXPECT_EQ(c_inverted_residual_scratch(C(x.cview()), &expand.c, &wide.c, nullptr, nullptr), 0u);
+  const Guarded<float> scratch(std::max(floats, more));
+  const lanefuse_vec c_scratch = {scratch.data(), scratch.size()};
+  const ChainData data(2 * 6 * 7, 7, __LINE__);
+  Outputs<GuardedImage> y{GuardedImage(2, 6, 7, 7, 2, 4, 6), GuardedImage(2, 6, 7, 7, 2, 4, 6)};
+  y.Compare(
+      FewChains(), data, ForImage(data),
+      [&](const Epilogue& e) {
+        return SeparableConv2d(x.cview(), narrow.cpp, relu, last.cpp, e, y.cpp.view(),
+                               scratch.span());
+      },
+      [&](lanefuse_epilogue e) {
+        return c_separable_conv2d(C(x.cview()), &narrow.c, c_relu.get(), &last.c, e, C(y.c.view()),
+                                  c_scratch, nullptr);
+      });
+  y.Compare(
+      FewChains(), data, ForImage(data),
+      [&](const Epilogue& e) {
+        return InvertedResidual(x.cview(), expand.cpp, relu, wide.cpp, {}, project.cpp, e,
+                                y.cpp.view(), scratch.span());
+      },
+      [&](lanefuse_epilogue e) {
+        return c_inverted_residual(C(x.cview()), &expand.c, c_relu.get(), &wide.c, {nullptr, 0},
+                                   &project.c, e, C(y.c.view()), c_scratch, nullptr);
+      });
+  EXPECT_TRUE(scratch.CheckCanaries());
+}
+
 TEST(CSameBits, Conv2d) {
   CompareConv2d({.outputs = 18,
                  .channels = 3,

@@ -45,6 +45,15 @@ class CWrongCalls : public testing::Test {
         {"gemv", false, [this](auto e) { return c_gemv(ws, xs, e, ys, nullptr); }},
         {"linear", false, [this](auto e) { return c_linear(xm, &linear, e, ym, nullptr); }},
         {"conv2d", true, [this](auto e) { return c_conv2d(xi, &conv2d, e, yi, nullptr); }},
+        {"separable_conv2d", true,
+         [this](auto e) {
+           return c_separable_conv2d(xi, &conv2d, kNoSteps, &conv2d, e, yi, scratch(), nullptr);
+         }},
+        {"inverted_residual", true,
+         [this](auto e) {
+           return c_inverted_residual(xi, &conv2d, kNoSteps, &conv2d, kNoSteps, &conv2d, e, yi,
+                                      scratch(), nullptr);
+         }},
         {"max_pool2d", true, [this](auto e) { return c_max_pool2d(xi, &pool, e, yi, nullptr); }},
         {"average_pool2d", true,
          [this](auto e) { return c_average_pool2d(xi, &pool, e, yi, nullptr); }},
@@ -54,6 +63,7 @@ class CWrongCalls : public testing::Test {
         {"apply", false, [this](auto e) { return c_apply(xm, e, ym, nullptr); }},
     };
   }
+  lanefuse_vec scratch() { return {floats.data(), floats.size()}; }
   void ExpectUntouched(const std::string& what) {
     EXPECT_EQ(y, std::vector<float>(kSize, 7.0f)) << what << " wrote its output";
   }
@@ -73,6 +83,7 @@ class CWrongCalls : public testing::Test {
   std::vector<std::byte> conv2d_bytes{c_packed_conv2d_bytes(&shape)};
   lanefuse_packed_linear linear = {};
   lanefuse_packed_conv2d conv2d = {};
+  std::vector<float> floats = std::vector<float>(200);  // scratch
   const lanefuse_const_mat ws = lanefuse_make_const_mat(w.data(), kSize, kSize);
   const lanefuse_const_vec xs = {x.data(), kSize};
   const lanefuse_vec ys = {y.data(), kSize};
@@ -176,6 +187,18 @@ TEST_F(CWrongCalls, NullPointers) {
   ExpectInvalid(c_dot_epilogue(xs, xs, kNoSteps, nullptr), "out is null");
   ExpectInvalid(c_linear(xm, nullptr, kNoSteps, ym, nullptr), "w is null");
   ExpectInvalid(c_conv2d(xi, nullptr, kNoSteps, yi, nullptr), "w is null");
+  ExpectInvalid(
+      c_separable_conv2d(xi, nullptr, kNoSteps, &conv2d, kNoSteps, yi, scratch(), nullptr),
+      "depthwise is null");
+  ExpectInvalid(
+      c_separable_conv2d(xi, &conv2d, kNoSteps, nullptr, kNoSteps, yi, scratch(), nullptr),
+      "pointwise is null");
+  ExpectInvalid(c_inverted_residual(xi, nullptr, kNoSteps, &conv2d, kNoSteps, &conv2d, kNoSteps, yi,
+                                    scratch(), nullptr),
+                "expand is null");
+  ExpectInvalid(c_inverted_residual(xi, &conv2d, kNoSteps, &conv2d, kNoSteps, nullptr, kNoSteps, yi,
+                                    scratch(), nullptr),
+                "project is null");
   ExpectInvalid(c_max_pool2d(xi, nullptr, kNoSteps, yi, nullptr), "shape is null");
   ExpectInvalid(c_average_pool2d(xi, nullptr, kNoSteps, yi, nullptr), "shape is null");
   ExpectInvalid(c_dot({nullptr, kSize}, xs, {}, y.data()), "a is null");

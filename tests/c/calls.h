@@ -43,6 +43,24 @@ extern "C" {
     (lanefuse_const_image x, const lanefuse_packed_conv2d* w, lanefuse_epilogue e,                 \
      lanefuse_image y, const lanefuse_parallel* p),                                                \
     (x, w, e, y, p))                                                                               \
+  X(lanefuse_status, separable_conv2d,                                                             \
+    (lanefuse_const_image x, const lanefuse_packed_conv2d* d, lanefuse_epilogue m,                 \
+     const lanefuse_packed_conv2d* w, lanefuse_epilogue e, lanefuse_image y, lanefuse_vec scratch, \
+     const lanefuse_parallel* p),                                                                  \
+    (x, d, m, w, e, y, scratch, p))                                                                \
+  X(size_t, separable_conv2d_scratch,                                                              \
+    (lanefuse_const_image x, const lanefuse_packed_conv2d* d, const lanefuse_packed_conv2d* w,     \
+     const lanefuse_parallel* p),                                                                  \
+    (x, d, w, p))                                                                                  \
+  X(lanefuse_status, inverted_residual,                                                            \
+    (lanefuse_const_image x, const lanefuse_packed_conv2d* f, lanefuse_epilogue g,                 \
+     const lanefuse_packed_conv2d* d, lanefuse_epilogue m, const lanefuse_packed_conv2d* w,        \
+     lanefuse_epilogue e, lanefuse_image y, lanefuse_vec scratch, const lanefuse_parallel* p),     \
+    (x, f, g, d, m, w, e, y, scratch, p))                                                          \
+  X(size_t, inverted_residual_scratch,                                                             \
+    (lanefuse_const_image x, const lanefuse_packed_conv2d* f, const lanefuse_packed_conv2d* d,     \
+     const lanefuse_packed_conv2d* w, const lanefuse_parallel* p),                                 \
+    (x, f, d, w, p))                                                                               \
   X(lanefuse_status, max_pool2d,                                                                   \
     (lanefuse_const_image x, const lanefuse_pool2d_shape* shape, lanefuse_epilogue e,              \
      lanefuse_image y, const lanefuse_parallel* p),                                                \

@@ -70,6 +70,19 @@ struct ConvCase {
   }
 };
 
+// 3x3 or larger, as many outputs as channels, padding that keeps the size at stride 1.
+inline Conv2dShape Depthwise(size_t channels, size_t stride = 1, size_t kernel = 3) {
+  const size_t p = kernel / 2;
+  return {.outputs = channels,
+          .channels = channels,
+          .kernel_h = kernel,
+          .kernel_w = kernel,
+          .stride_h = stride,
+          .stride_w = stride,
+          .groups = channels,
+          .padding = {p, p, p, p}};
+}
+
 // The case with its input and its packed weights, both read-only and between guard pages.
 class ConvRig {
  public:

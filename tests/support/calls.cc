@@ -217,6 +217,68 @@ Configuration RandomConv2d(CallKind kind, Random& random) {
           Copy(*bytes)};
 }
 
+// A convolution of a block: packed weights that stay where they are.
+struct BlockStage {
+  BlockStage(Random& random, const Conv2dShape& s) : bytes(PackedConv2d::Bytes(s)) {
+    const std::vector<float> weights = RandomValues(random, s.outputs * TermsPerOutput(s));
+    const std::vector<float> bias = RandomValues(random, random.Below(2) * s.outputs);
+    const Status status = PackedConv2d::Pack(s, weights, bias, {}, bytes.span(), packed);
+    EXPECT_TRUE(status.ok()) << status.message();
+    bytes.ReadOnly();
+  }
+  Guarded<std::byte> bytes;
+  PackedConv2d packed;
+};
+
+Configuration RandomBlock(CallKind kind, Random& random) {
+  const bool large = random.Below(8) == 0;
+  const bool expands = kind == CallKind::kInvertedResidual;
+  const size_t channels = RandomSize(random, 40);
+  const size_t between = expands ? RandomSize(random, large ? 120 : 60) : channels;
+  const size_t outputs = RandomSize(random, 40);
+  const size_t kernel = random.Between(1, 5), pad = random.Below(kernel);
+  const size_t stride_h = random.Between(1, 3), stride_w = random.Between(1, 2);
+  auto expand =
+      std::make_shared<BlockStage>(random, Conv2dShape{.outputs = between, .channels = channels});
+  auto depthwise =
+      std::make_shared<BlockStage>(random, Conv2dShape{.outputs = between,
+                                                       .channels = between,
+                                                       .kernel_h = kernel,
+                                                       .kernel_w = random.Between(1, 4),
+                                                       .stride_h = stride_h,
+                                                       .stride_w = stride_w,
+                                                       .groups = between,
+                                                       .padding = {pad, 1, 1, 1}});
+  auto last =
+      std::make_shared<BlockStage>(random, Conv2dShape{.outputs = outputs, .channels = between});
+  const Conv2dShape& s = depthwise->packed.shape();
+  const ImageSize in{random.Between(1, 3), kernel + (large ? 40 : random.Below(8)),
+                     s.kernel_w + RandomSize(random, 20), channels};
+  const ImageSize out{in.images, OutputHeight(s, in.height), OutputWidth(s, in.width), outputs};
+  const std::vector<float> input = RandomValues(random, in.elements());
+  auto epilogue =
+      std::make_shared<RandomChain>(random, out.images * out.height * out.width, outputs);
+  return {
+      kCallKinds[static_cast<size_t>(kind)].name + (' ' + std::to_string(channels)) + " to " +
+          std::to_string(between) + " to " + std::to_string(outputs),
+      [=](const Placement& p, const Parallel& parallel) {
+        const GuardedImage x = PlaceImage(in.images, in.height, in.width, in.channels, p, &input);
+        const GuardedImage y = PlaceImage(out.images, out.height, out.width, out.channels, p);
+        y.Fill(epilogue->data.initial());
+        const Epilogue relu6 = Epilogue().Act(Relu6()), swish = Epilogue().Act(HardSwish());
+        const Epilogue steps = epilogue->data.FusedImage(*epilogue->chain, y.cview());
+        const PackedConv2d &e = expand->packed, &d = depthwise->packed, &l = last->packed;
+        const Guarded<float> scratch(expands ? InvertedResidualScratch(x.cview(), e, d, l, parallel)
+                                             : SeparableConv2dScratch(x.cview(), d, l, parallel));
+        const Status called = expands ? InvertedResidual(x.cview(), e, swish, d, relu6, l, steps,
+                                                         y.view(), scratch.span(), parallel)
+                                      : SeparableConv2d(x.cview(), d, relu6, l, steps, y.view(),
+                                                        scratch.span(), parallel);
+        EXPECT_TRUE(scratch.CheckCanaries());
+        return Finish(called, y, y.Dense());
+      }};
+}
+
 Configuration RandomPool(CallKind kind, Random& random) {
   const bool large = random.Below(8) == 0;
   Pool2dShape s{.kernel_h = random.Between(1, 5),
@@ -327,6 +389,9 @@ Configuration RandomConfiguration(CallKind kind, Random& random) {
       return RandomSoftmax(random);
     case CallKind::kApply:
       return RandomApply(random);
+    case CallKind::kSeparableConv2d:
+    case CallKind::kInvertedResidual:
+      return RandomBlock(kind, random);
   }
   return {};
 }

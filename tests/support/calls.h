@@ -30,7 +30,9 @@ namespace lanefuse::test {
   X(AveragePool2d)             \
   X(GlobalAveragePool)         \
   X(Softmax)                   \
-  X(Apply)
+  X(Apply)                     \
+  X(SeparableConv2d)           \
+  X(InvertedResidual)
 
 enum class CallKind : uint8_t {
 #define LANEFUSE_ENUM(name) k##name,
