@@ -21,12 +21,13 @@ namespace lanefuse::HWY_NAMESPACE {
 constexpr size_t kRowTile = kLoadsAhead ? 5 : 6;
 constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 
-// A depthwise tile three taps wide keeps kRowTile sums and three weights for each vector of
-// channels.
-// Two vectors at once hide the latency of the sums where instructions start in order; where they do
-// not, two rows of the output do, which have most of their inputs in common.
-constexpr size_t kDepthwiseVectors = kSmallCode && kVectorRegisters == 32 ? 2 : 1;
+// A depthwise tile three taps wide keeps kRowTile sums for each vector of channels or row of the
+// output, and three weights. Two of either hide the latency of the sums: rows, which have inputs in
+// common at stride 1, where code may be large, otherwise vectors.
 constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
+constexpr size_t DepthwiseVectors(size_t stride) {
+  return kSmallCode ? (kVectorRegisters == 32 ? 2 : 1) : stride;
+}
 
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =
 // 8 sums), so such tiles are wider: 1 x 8 and 2 x 4.

@@ -37,6 +37,31 @@ struct DepthwiseOut {
   }
 };
 
+// At stride 2 pixels have few inputs in common. sum += w * one or two vectors of a pixel.
+template <Channels kWhat>
+HWY_INLINE void AddPixel(const float* from, size_t rest, VF w, VF v, VF& s, VF& t) {
+  const DF d;
+  s = Fma(kWhat == Channels::kPart ? hn::LoadN(d, from, rest) : hn::LoadU(d, from), w, s);
+  if constexpr (kWhat == Channels::kTwo) t = Fma(hn::LoadU(d, from + hn::Lanes(d)), v, t);
+}
+
+// One tap of up to six pixels. Neighbouring multiply-adds belong to different sums: a sum that came
+// twice in a row would wait for the adder.
+template <size_t kPixels, size_t kStride, Channels kWhat>
+HWY_INLINE void AddTapOfPixels(const float* const* column, const float* weights, size_t panel,
+                               size_t at, size_t rest, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4,
+                               VF& s5, VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
+  const DF d;
+  const VF w = hn::LoadU(d, weights);
+  const VF v = kWhat == Channels::kTwo ? hn::LoadU(d, weights + panel) : w;
+  AddPixel<kWhat>(column[0] + at, rest, w, v, s0, t0);
+  if constexpr (kPixels > 1) AddPixel<kWhat>(column[kStride] + at, rest, w, v, s1, t1);
+  if constexpr (kPixels > 2) AddPixel<kWhat>(column[2 * kStride] + at, rest, w, v, s2, t2);
+  if constexpr (kPixels > 3) AddPixel<kWhat>(column[3 * kStride] + at, rest, w, v, s3, t3);
+  if constexpr (kPixels > 4) AddPixel<kWhat>(column[4 * kStride] + at, rest, w, v, s4, t4);
+  if constexpr (kPixels > 5) AddPixel<kWhat>(column[5 * kStride] + at, rest, w, v, s5, t5);
+}
+
 // s += x * the weight of tap kTap; nothing where there is no such tap.
 template <size_t kTap>
 HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF& s) {
@@ -45,24 +70,24 @@ HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF& s) {
   if constexpr (kTap == 2) s = Fma(x, w2, s);
 }
 
-// A vector of column kColumn, loaded once for the pixels that read it: pixel p as its tap kColumn -
-// p * kStride. Columns come in ascending order, so a pixel's taps do too, and neighbouring
+// At stride 1 a vector of column kColumn is loaded once for the pixels that read it: pixel p as its
+// tap kColumn - p. Columns come in ascending order, so a pixel's taps do too, and neighbouring
 // multiply-adds belong to different sums: a sum that came twice in a row would wait for the adder.
-template <size_t kPixels, size_t kStride, size_t kColumn>
+template <size_t kPixels, size_t kColumn>
 HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4,
                           VF& s5) {
   AddTap<kColumn>(x, w0, w1, w2, s0);
-  if constexpr (kPixels > 1) AddTap<kColumn - kStride>(x, w0, w1, w2, s1);
-  if constexpr (kPixels > 2) AddTap<kColumn - 2 * kStride>(x, w0, w1, w2, s2);
-  if constexpr (kPixels > 3) AddTap<kColumn - 3 * kStride>(x, w0, w1, w2, s3);
-  if constexpr (kPixels > 4) AddTap<kColumn - 4 * kStride>(x, w0, w1, w2, s4);
-  if constexpr (kPixels > 5) AddTap<kColumn - 5 * kStride>(x, w0, w1, w2, s5);
+  if constexpr (kPixels > 1) AddTap<kColumn - 1>(x, w0, w1, w2, s1);
+  if constexpr (kPixels > 2) AddTap<kColumn - 2>(x, w0, w1, w2, s2);
+  if constexpr (kPixels > 3) AddTap<kColumn - 3>(x, w0, w1, w2, s3);
+  if constexpr (kPixels > 4) AddTap<kColumn - 4>(x, w0, w1, w2, s4);
+  if constexpr (kPixels > 5) AddTap<kColumn - 5>(x, w0, w1, w2, s5);
 }
 
 // Row `row` of a table meets the tile's up to six pixels as tap row `weights`, and those of a
 // second tile as tap row `second`: the same pixels' next vector of channels, or the next output
 // row's.
-template <size_t kPixels, size_t kStride, Channels kWhat, bool kFirst, bool kSecond>
+template <size_t kPixels, Channels kWhat, bool kFirst, bool kSecond>
 HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const float* weights,
                           const float* second, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4, VF& s5,
                           VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
@@ -82,7 +107,7 @@ HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const
     const float* from = row[kColumn] + at;
     const VF x = kWhat == Channels::kPart ? hn::LoadN(d, from, rest) : hn::LoadU(d, from);
     if constexpr (kFirst) {
-      AddColumn<kPixels, kStride, kColumn>(x, w0, w1, w2, s0, s1, s2, s3, s4, s5);
+      AddColumn<kPixels, kColumn>(x, w0, w1, w2, s0, s1, s2, s3, s4, s5);
     }
     if constexpr (kSecond) {
       if constexpr (kReload) asm volatile("" : "+r"(second));  // or it would be loaded ahead
@@ -90,14 +115,14 @@ HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const
       const VF v1 = kReload ? hn::LoadU(d, second + kPanel) : r1;
       const VF v2 = kReload ? hn::LoadU(d, second + 2 * kPanel) : r2;
       const VF next = kWhat == Channels::kTwo ? hn::LoadU(d, from + hn::Lanes(d)) : x;
-      AddColumn<kPixels, kStride, kColumn>(next, v0, v1, v2, t0, t1, t2, t3, t4, t5);
+      AddColumn<kPixels, kColumn>(next, v0, v1, v2, t0, t1, t2, t3, t4, t5);
     }
   };
   const auto columns = [&]<size_t... kColumn>(std::index_sequence<kColumn...>) HWY_ATTR
       __attribute__((always_inline)) {
     (column(std::index_sequence<kColumn>()), ...);
   };
-  columns(std::make_index_sequence<(kPixels - 1) * kStride + 3>());
+  columns(std::make_index_sequence<kPixels + 2>());
 }
 
 // One step of channels, from c on, for one tile of pixels, whose addresses are those of the table
@@ -114,8 +139,15 @@ HWY_INLINE void DepthwiseThree(const TapTable& table, size_t kernel_h, size_t at
   const size_t at = c + shift;
   for (size_t ky = 0; ky < kernel_h; ++ky, weights += 3 * kPanel) {
     const float* const* row = table.pixel[ky] + at_pixel * kStride;
-    AddTapRow<kPixels, kStride, kWhat, true, kWhat == Channels::kTwo>(
-        row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+    if constexpr (kStride == 1) {
+      AddTapRow<kPixels, kWhat, true, kWhat == Channels::kTwo>(
+          row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+    } else {
+      for (size_t kx = 0; kx < 3; ++kx) {
+        AddTapOfPixels<kPixels, kStride, kWhat>(row + kx, weights + kx * kPanel, panel, at, rest,
+                                                s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+      }
+    }
   }
   FinishColumns<kPixels, kWhat == Channels::kTwo ? 2 : 1>(out, finish, at_pixel, c, s0, t0, s1, t1,
                                                           s2, t2, s3, t3, s4, t4, s5, t5);
@@ -132,16 +164,15 @@ HWY_INLINE void DepthwiseThreeTwoRows(const TapTable& table, size_t kernel_h, si
   VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
   VF t0 = s0, t1 = s0, t2 = s0, t3 = s0, t4 = s0, t5 = s0;
   const size_t at = c + shift;
-  AddTapRow<kPixels, 1, kWhat, true, false>(table.pixel[0], at, rest, weights, weights, s0, s1, s2,
-                                            s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<kPixels, kWhat, true, false>(table.pixel[0], at, rest, weights, weights, s0, s1, s2, s3,
+                                         s4, s5, t0, t1, t2, t3, t4, t5);
   size_t ky = 1;
   for (; ky < kernel_h; ++ky, weights += 3 * kPanel) {
-    AddTapRow<kPixels, 1, kWhat, true, true>(table.pixel[ky], at, rest, weights + 3 * kPanel,
-                                             weights, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4,
-                                             t5);
+    AddTapRow<kPixels, kWhat, true, true>(table.pixel[ky], at, rest, weights + 3 * kPanel, weights,
+                                          s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
   }
-  AddTapRow<kPixels, 1, kWhat, false, true>(table.pixel[ky], at, rest, weights, weights, s0, s1, s2,
-                                            s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<kPixels, kWhat, false, true>(table.pixel[ky], at, rest, weights, weights, s0, s1, s2,
+                                         s3, s4, s5, t0, t1, t2, t3, t4, t5);
   FinishColumns<kPixels, 1>(to.out, to.finish, 0, c, s0, s0, s1, s1, s2, s2, s3, s3, s4, s4, s5,
                             s5);
   FinishColumns<kPixels, 1>(below.out, below.finish, 0, c, t0, t0, t1, t1, t2, t2, t3, t3, t4, t4,
@@ -172,7 +203,7 @@ HWY_NOINLINE void DepthwiseThreeChannels(const TapTable& table, const ConvArgs& 
     return args.panels + (first + c) / kPanel * panel_stride + (first + c) % kPanel;
   };
   size_t c = 0;
-  if constexpr (kDepthwiseVectors == 2) {
+  if constexpr (DepthwiseVectors(kStride) == 2) {
     for (; c + 2 * lanes <= out.cols; c += 2 * lanes) {
       DepthwiseThree<kPixels, kStride, Channels::kTwo>(table, kernel_h, at_pixel, shift, weights(c),
                                                        panel, c, out, finish);
