@@ -30,6 +30,7 @@ struct Taps {
   // y; both may lie in the padding if `border`.
   const float* data = nullptr;
   size_t stride = 0, step_h = 0;
+  bool copied = false;  // `data` is not the image
 
   size_t columns = 0;  // of the table
   bool border = false;

@@ -31,7 +31,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, s
   const size_t outputs = GroupOutputs(s);
   const size_t panel_stride = s.kernel_h * s.kernel_w * channels * kPanel;
   const float* group = args.panels + g * ((outputs + kPanel - 1) / kPanel) * panel_stride;
-  HWY_ALIGN float patch[kPatchFloats];
+  Patch patch;
   const size_t inner_end = InnerEnd(args);
   Taps taps;
   TileCursor cursor(args, begin);
@@ -39,7 +39,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, s
     const ConvTile& t = cursor.tile();
     DenseTaps(args, t, g * channels, channels, patch, taps);
     size_t count = 1;
-    if (taps.columns == 0 && taps.data != patch) {
+    if (taps.columns == 0 && !taps.copied) {
       count = cursor.Together(std::min(together, end - unit), inner_end);
     }
     for (size_t n = n0; n < n1; n += width) {

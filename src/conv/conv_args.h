@@ -132,12 +132,22 @@ struct TapTable {
 void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                Taps& taps);
 
+// Inputs of a tile, copied. Where a row of the output is one tile, for the tiles below it too,
+// whose taps overlap: for each pixel, all rows of the image that rows [row, row + rows) of them
+// read.
+struct Patch {
+  static constexpr size_t kTileFloats = 384;  // the most that is copied for one tile
+  static constexpr size_t kFloats = 704;
+  size_t image = 0, row = 0, rows = 0, pixel = 0, channel = 0;
+  size_t stride = 0;  // floats of a pixel
+  alignas(64) float data[kFloats];
+};
+
 // The same for a dense tile, in the form that costs least: neighbouring taps that are neighbours in
 // memory become one long run. Where runs would be short or meet the padding and a tile reads little
 // (first layers), its inputs are copied into `patch`, on the stack: one run for each pixel.
-constexpr size_t kPatchFloats = 384;
 void DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-               float* patch, Taps& taps);
+               Patch& patch, Taps& taps);
 
 // The first output pixel of a row whose taps leave the image on the right. Tiles that end at or
 // before it, and follow an inner tile, are inner tiles too.

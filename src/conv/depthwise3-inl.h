@@ -263,6 +263,11 @@ HWY_NOINLINE void DepthwiseThreeTwoRowsChannels(const TapTable& table, const Con
   };
   const size_t cols = to.out.cols;
   size_t c = 0;
+  if (kernel_h == 3) {  // known to the compiler: no loop over the rows of taps
+    for (; c + lanes <= cols; c += lanes) {
+      DepthwiseThreeTwoRows<kPixels, Channels::kOne>(table, 3, shift, weights(c), c, to, below);
+    }
+  }
   for (; c + lanes <= cols; c += lanes) {
     DepthwiseThreeTwoRows<kPixels, Channels::kOne>(table, kernel_h, shift, weights(c), c, to,
                                                    below);

@@ -163,21 +163,41 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
 }
 
 void DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-               float* patch, Taps& taps) {
+               Patch& patch, Taps& taps) {
   const Conv2dShape& s = *args.shape;
   ImageTaps(args, t, channel, channels, taps);
   const size_t run = s.kernel_w * channels;
   const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && taps.pixel_stride == channels);
+  taps.copied = false;
   // Below this length the code around a run takes longer than the run.
   constexpr size_t kShortRun = 5;
+  constexpr size_t kMost = Patch::kTileFloats;
   if ((taps.border || !one_run || run < kShortRun) && s.kernel_h * s.kernel_w > 1 &&
-      taps.tap_step == 1 && s.kernel_h <= kPatchFloats && run <= kPatchFloats &&
-      t.pixels * s.kernel_h * run <= kPatchFloats) {
-    CopyPatch(taps, t, patch);
+      taps.tap_step == 1 && s.kernel_h <= kMost && run <= kMost &&
+      t.pixels * s.kernel_h * run <= kMost) {
+    const bool there = patch.image == t.image && t.row - patch.row < patch.rows &&
+                       patch.pixel == t.pixel && patch.channel == channel;
+    if (!there) {
+      Taps all = taps;
+      patch.rows = 1;
+      if (args.tiles == 1 && s.dilation_h == 1) {
+        const size_t fit = Quotient(Patch::kFloats, t.pixels * run) - s.kernel_h;
+        patch.rows = std::min(Quotient(fit, s.stride_h) + 1, args.y.height - t.row);
+        all.kernel_h += (patch.rows - 1) * s.stride_h;
+      }
+      CopyPatch(all, t, patch.data);
+      patch.stride = all.kernel_h * run;
+      patch.image = t.image;
+      patch.row = t.row;
+      patch.pixel = t.pixel;
+      patch.channel = channel;
+    }
     taps.kernel_h = 1;
-    taps.data = patch;
-    taps.length = taps.chunk = taps.stride = s.kernel_h * run;
+    taps.data = patch.data + (t.row - patch.row) * s.stride_h * run;
+    taps.length = taps.chunk = s.kernel_h * run;
+    taps.stride = patch.stride;
     taps.columns = 0;
+    taps.copied = true;
     return;
   }
   if (taps.border || !one_run) return;
