@@ -98,13 +98,7 @@ void RunLines(const Block& block, size_t begin, size_t end, float* scratch) {
 
 Status CheckMemory(Block& block, const ImageView<const float>& x, const ImageView<const float>& y,
                    std::span<float> scratch) {
-  constexpr ViewTexts kX = {"x.data is null", "a stride of x is #, must be at least #",
-                            "x does not fit the address space"};
-  constexpr ViewTexts kY = {"y.data is null", "a stride of y is #, must be at least #",
-                            "y does not fit the address space"};
-  if (Status status = CheckView(x, kX); !status.ok()) return status;
-  if (Status status = CheckView(y, kY); !status.ok()) return status;
-  if (MayOverlap(y, x)) return {StatusCode::kOverlap, "y overlaps x"};
+  if (Status status = CheckViews(x, y); !status.ok()) return status;
   const Extent buffer = ExtentOf(scratch.data(), scratch.size());
   size_t count;
   if (SpanOf(x, count) && Meet(buffer, ExtentOf(x.data, count))) {

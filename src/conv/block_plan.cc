@@ -23,10 +23,6 @@ size_t MulAdds(const Stage& s) {
 }  // namespace
 
 Status Connect(const ImageView<const float>& x, const ImageView<float>* y, Block& block) {
-  const auto mismatch = [](const char* text, size_t first, size_t second) {
-    return Status(StatusCode::kShapeMismatch, text, static_cast<int64_t>(first),
-                  static_cast<int64_t>(second));
-  };
   const bool expands = block.expands();
   if (expands && block.expand.w->panels() == nullptr) {
     return {StatusCode::kInvalidArgument, "expand is empty: Pack or View it first"};
@@ -48,19 +44,19 @@ Status Connect(const ImageView<const float>& x, const ImageView<float>* y, Block
                                               : "pointwise must be 1x1 with stride 1, no padding"};
   }
   if (x.channels != block.first().w->shape().channels) {
-    return mismatch(expands ? "x.channels is #, expand has # channels"
-                            : "x.channels is #, depthwise has # channels",
-                    x.channels, block.first().w->shape().channels);
+    return SizeMismatch(expands ? "x.channels is #, expand has # channels"
+                                : "x.channels is #, depthwise has # channels",
+                        x.channels, block.first().w->shape().channels);
   }
   if (expands && shape.channels != block.expand.w->shape().outputs) {
-    return mismatch("depthwise has # channels, expand has # outputs", shape.channels,
-                    block.expand.w->shape().outputs);
+    return SizeMismatch("depthwise has # channels, expand has # outputs", shape.channels,
+                        block.expand.w->shape().outputs);
   }
   const Conv2dShape& last = block.pointwise.w->shape();
   if (last.channels != shape.outputs) {
-    return mismatch(expands ? "project has # channels, depthwise has # outputs"
-                            : "pointwise has # channels, depthwise has # outputs",
-                    last.channels, shape.outputs);
+    return SizeMismatch(expands ? "project has # channels, depthwise has # outputs"
+                                : "pointwise has # channels, depthwise has # outputs",
+                        last.channels, shape.outputs);
   }
   const Padding& p = shape.padding;
   const size_t height =
@@ -79,13 +75,11 @@ Status Connect(const ImageView<const float>& x, const ImageView<float>* y, Block
   block.pointwise.y = ImageView<float>(nullptr, x.images, height, width, last.outputs);
   if (y == nullptr) return {};
   if (y->channels != last.outputs) {
-    return mismatch(expands ? "y.channels is #, project has # outputs"
-                            : "y.channels is #, pointwise has # outputs",
-                    y->channels, last.outputs);
+    return SizeMismatch(expands ? "y.channels is #, project has # outputs"
+                                : "y.channels is #, pointwise has # outputs",
+                        y->channels, last.outputs);
   }
-  if (y->images != x.images) return mismatch("y.images is #, x.images is #", y->images, x.images);
-  if (y->height != height) return mismatch("y.height is #, must be #", y->height, height);
-  if (y->width != width) return mismatch("y.width is #, must be #", y->width, width);
+  if (Status status = CheckPixels(x, *y, height, width); !status.ok()) return status;
   block.pointwise.y = *y;
   return {};
 }

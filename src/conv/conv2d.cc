@@ -46,29 +46,18 @@ struct ConvPart {
 
 Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
                    const ImageView<const float>& y) {
-  constexpr ViewTexts kX = {"x.data is null", "a stride of x is #, must be at least #",
-                            "x does not fit the address space"};
-  constexpr ViewTexts kY = {"y.data is null", "a stride of y is #, must be at least #",
-                            "y does not fit the address space"};
-  const auto mismatch = [](const char* text, size_t first, size_t second) {
-    return Status(StatusCode::kShapeMismatch, text, static_cast<int64_t>(first),
-                  static_cast<int64_t>(second));
-  };
   if (x.channels != s.channels) {
-    return mismatch("x.channels is #, the weights have # channels", x.channels, s.channels);
+    return SizeMismatch("x.channels is #, the weights have # channels", x.channels, s.channels);
   }
   if (y.channels != s.outputs) {
-    return mismatch("y.channels is #, the weights have # outputs", y.channels, s.outputs);
+    return SizeMismatch("y.channels is #, the weights have # outputs", y.channels, s.outputs);
   }
-  if (y.images != x.images) return mismatch("y.images is #, x.images is #", y.images, x.images);
   const size_t height =
       OutputSize(x.height, s.padding.top, s.padding.bottom, s.kernel_h, s.stride_h, s.dilation_h);
   const size_t width =
       OutputSize(x.width, s.padding.left, s.padding.right, s.kernel_w, s.stride_w, s.dilation_w);
-  if (y.height != height) return mismatch("y.height is #, must be #", y.height, height);
-  if (y.width != width) return mismatch("y.width is #, must be #", y.width, width);
-  if (Status status = CheckView(x, kX); !status.ok()) return status;
-  return CheckView(y, kY);
+  if (Status status = CheckPixels(x, y, height, width); !status.ok()) return status;
+  return CheckViews(x, y);
 }
 
 }  // namespace
@@ -121,7 +110,6 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
   const ImageView<const float> output = y;
   if (Status status = CheckImages(x, shape, output); !status.ok()) return status;
   if (Status status = CheckParallel(parallel); !status.ok()) return status;
-  if (MayOverlap(output, x)) return {StatusCode::kOverlap, "y overlaps x"};
   size_t floats;
   (void)PanelFloats(shape, floats);
   const MatView<const float> weights(w.panels(), 1, floats + (w.bias() ? shape.outputs : 0));

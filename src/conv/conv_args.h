@@ -159,6 +159,18 @@ bool PanelFloats(const Conv2dShape& shape, size_t& floats);
 // Zero sizes, groups that do not divide, an effective kernel beyond what a size_t counts.
 Status CheckShape(const Conv2dShape& shape);
 
+// What is wrong with two sizes.
+inline Status SizeMismatch(const char* text, size_t first, size_t second) {
+  return {StatusCode::kShapeMismatch, text, static_cast<int64_t>(first),
+          static_cast<int64_t>(second)};
+}
+
+// The images of a call: y has as many as x, of height x width pixels; both are views of memory
+// that is there, apart from each other.
+Status CheckPixels(const ImageView<const float>& x, const ImageView<const float>& y, size_t height,
+                   size_t width);
+Status CheckViews(const ImageView<const float>& x, const ImageView<const float>& y);
+
 // Output pixels along one axis; 0 where the kernel is larger than the padded image.
 size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size_t stride,
                   size_t dilation);

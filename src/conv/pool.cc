@@ -132,31 +132,18 @@ Status CheckPoolShape(const Pool2dShape& s) {
 
 Status CheckPoolImages(const ImageView<const float>& x, const Pool2dShape& s,
                        const ImageView<const float>& y) {
-  constexpr ViewTexts kX = {"x.data is null", "a stride of x is #, must be at least #",
-                            "x does not fit the address space"};
-  constexpr ViewTexts kY = {"y.data is null", "a stride of y is #, must be at least #",
-                            "y does not fit the address space"};
-  const auto mismatch = [](const char* text, size_t first, size_t second) {
-    return Status(StatusCode::kShapeMismatch, text, static_cast<int64_t>(first),
-                  static_cast<int64_t>(second));
-  };
   if (y.channels != x.channels) {
-    return mismatch("y.channels is #, x.channels is #", y.channels, x.channels);
+    return SizeMismatch("y.channels is #, x.channels is #", y.channels, x.channels);
   }
-  if (y.images != x.images) return mismatch("y.images is #, x.images is #", y.images, x.images);
   const size_t height =
       OutputSize(x.height, s.padding.top, s.padding.bottom, s.kernel_h, s.stride_h, 1);
   const size_t width =
       OutputSize(x.width, s.padding.left, s.padding.right, s.kernel_w, s.stride_w, 1);
-  if (y.height != height) return mismatch("y.height is #, must be #", y.height, height);
-  if (y.width != width) return mismatch("y.width is #, must be #", y.width, width);
+  if (Status status = CheckPixels(x, y, height, width); !status.ok()) return status;
   if (y.images != 0 && y.height != 0 && y.width != 0 && (x.height == 0 || x.width == 0)) {
     return {StatusCode::kInvalidArgument, "x has no pixels"};
   }
-  if (Status status = CheckView(x, kX); !status.ok()) return status;
-  if (Status status = CheckView(y, kY); !status.ok()) return status;
-  if (MayOverlap(y, x)) return {StatusCode::kOverlap, "y overlaps x"};
-  return {};
+  return CheckViews(x, y);
 }
 
 Status Pool(bool max, ImageView<const float> x, const Pool2dShape& shape, const Epilogue& epilogue,

@@ -64,6 +64,25 @@ Status CheckShape(const Conv2dShape& shape) {
   return {};
 }
 
+Status CheckPixels(const ImageView<const float>& x, const ImageView<const float>& y, size_t height,
+                   size_t width) {
+  if (y.images != x.images) return SizeMismatch("y.images is #, x.images is #", y.images, x.images);
+  if (y.height != height) return SizeMismatch("y.height is #, must be #", y.height, height);
+  if (y.width != width) return SizeMismatch("y.width is #, must be #", y.width, width);
+  return {};
+}
+
+Status CheckViews(const ImageView<const float>& x, const ImageView<const float>& y) {
+  constexpr ViewTexts kX = {"x.data is null", "a stride of x is #, must be at least #",
+                            "x does not fit the address space"};
+  constexpr ViewTexts kY = {"y.data is null", "a stride of y is #, must be at least #",
+                            "y does not fit the address space"};
+  if (Status status = CheckView(x, kX); !status.ok()) return status;
+  if (Status status = CheckView(y, kY); !status.ok()) return status;
+  if (MayOverlap(y, x)) return {StatusCode::kOverlap, "y overlaps x"};
+  return {};
+}
+
 size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size_t stride,
                   size_t dilation) {
   const size_t padded = input + before + after;

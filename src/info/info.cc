@@ -63,7 +63,7 @@ std::string TilesText(const arch::TargetTiles& target) {
   for (const arch::Tile& tile : target.tiles) {
     if (tile.family == nullptr || !Built(tile.family)) continue;
     char line[128];
-    std::snprintf(line, sizeof(line), "    %-12s %-14s %zu x %zu%s\n", tile.family, tile.use,
+    std::snprintf(line, sizeof(line), "    %-12s %-18s %zu x %zu%s\n", tile.family, tile.use,
                   tile.rows, tile.vectors, tile.chains == 1 ? "" : ", four chains");
     text += line;
   }
