@@ -90,8 +90,9 @@ TEST(Stack, TheMeasurementSeesWhatIsUsed) {
 
 class StackOfCalls : public testing::Test {
  protected:
-  // What the cards state: 8 KiB where a tile of sums runs through a chain, 4 elsewhere, 2 for Dot.
-  static constexpr size_t kTiled = 8192, kKernel = 4096, kDot = 2048;
+  // What the cards state: 8 KiB where a tile of sums runs through a chain, 12 for several
+  // convolutions, 4 elsewhere, 2 for Dot.
+  static constexpr size_t kTiled = 8192, kBlock = 12288, kKernel = 4096, kDot = 2048;
 
   void Check(const char* what, size_t bound, const std::function<Status()>& call) {
     ForEachTarget([&](std::string_view target) {
@@ -179,6 +180,41 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   const ChainData one(1, kChannels, 4);
   const Epilogue last = one.FusedImage(FewChains().back(), pixel);
   Check("GlobalAveragePool", kKernel, [&] { return GlobalAveragePool(in, last, pixel); });
+}
+
+TEST_F(StackOfCalls, Blocks) {
+  constexpr size_t kSide = 9, kChannels = 36;
+  const std::vector<float> x = Floats(kSide * kSide * kChannels);
+  std::vector<float> y(x.size());
+  const ImageView<const float> in(x.data(), kSide, kSide, kChannels);
+  const ImageView<float> out(y.data(), kSide, kSide, kChannels);
+  const ChainData data(kSide * kSide, kChannels, 3);
+  std::vector<std::byte> bytes[2];
+  PackedConv2d packed[2];  // a depthwise convolution and a pointwise one
+  for (const size_t i : {0, 1}) {
+    const size_t kernel = i == 0 ? 3 : 1, groups = i == 0 ? kChannels : 1, p = kernel / 2;
+    const Conv2dShape shape{.outputs = kChannels,
+                            .channels = kChannels,
+                            .kernel_h = kernel,
+                            .kernel_w = kernel,
+                            .groups = groups,
+                            .padding = {p, p, p, p}};
+    const std::vector<float> w = Floats(kChannels * kernel * kernel * kChannels / groups);
+    bytes[i].resize(PackedConv2d::Bytes(shape));
+    ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes[i], packed[i]).ok());
+  }
+  std::vector<float> scratch(InvertedResidualScratch(in, packed[1], packed[0], packed[1]));
+  for (const Chain& chain : FewChains()) {
+    const Epilogue epilogue = data.FusedImage(chain, out);
+    Check("SeparableConv2d", kBlock, [&] {
+      return SeparableConv2d(in, packed[0], Epilogue().Act(Mish()), packed[1], epilogue, out,
+                             scratch);
+    });
+    Check("InvertedResidual", kBlock, [&] {
+      return InvertedResidual(in, packed[1], Epilogue().Act(Mish()), packed[0], {}, packed[1],
+                              epilogue, out, scratch);
+    });
+  }
 }
 
 TEST_F(StackOfCalls, Softmax) {
