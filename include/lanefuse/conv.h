@@ -99,7 +99,9 @@ LANEFUSE_API Status Conv2d(ImageView<const float> x, const PackedConv2d& w,
 //           not overlap anything else, y neither, but that an Add or Mul operand of `epilogue`
 //           may be y itself. < 12 KiB of stack.
 // Errors    As Conv2d; kBufferTooSmall. On error y and scratch are untouched.
+// Accuracy  That of the calls one by one.
 // Threads   Output rows are split as in Conv2d.
+// Method    Layer fusion in bands of rows (Alwani et al., MICRO 2016), with the kernels of Conv2d.
 LANEFUSE_API Status SeparableConv2d(ImageView<const float> x, const PackedConv2d& depthwise,
                                     const Epilogue& middle, const PackedConv2d& pointwise,
                                     const Epilogue& epilogue, ImageView<float> y,
