@@ -8,14 +8,21 @@
 #define HWY_TARGET_INCLUDE "src/conv/conv2d.cc"
 #include "hwy/foreach_target.h"
 #include "src/conv/conv-inl.h"
+#include "src/conv/depthwise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-// Tiles [begin, end) of all output rows of all images; depthwise ones are in depthwise.cc.
+// Tiles [begin, end) of all output rows of all images.
 void Conv2dF32(const ConvArgs& args, size_t begin, size_t end) {
-  if (args.plan == ConvPlan::kDense) return ConvDense(args, begin, end);
-  return ConvGrouped(args, begin, end);
+  switch (args.plan) {
+    case ConvPlan::kDense:
+      return ConvDense(args, begin, end);
+    case ConvPlan::kDepthwise:
+      return ConvDepthwise(args, begin, end);
+    case ConvPlan::kGrouped:
+      return ConvGrouped(args, begin, end);
+  }
 }
 
 size_t ConvRowTile() { return kRowTile; }
@@ -31,13 +38,8 @@ HWY_EXPORT(ConvRowTile);
 
 namespace {
 
-ConvKernel KernelOf(const ConvArgs& args, int target) {
-  return args.plan == ConvPlan::kDepthwise ? DepthwiseKernel(target)
-                                           : HWY_DISPATCH_TABLE(Conv2dF32)[target];
-}
-
 struct ConvPart {
-  ConvKernel kernel;
+  decltype(&HWY_STATIC_DISPATCH(Conv2dF32)) kernel;
   const ConvArgs& args;
   void operator()(size_t begin, size_t end) const { kernel(args, begin, end); }
 };
@@ -94,7 +96,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
 }
 
 void RunConv(const ConvArgs& args, int target) {
-  KernelOf(args, target)(args, 0, args.tiles * args.y.height * args.y.images);
+  HWY_DISPATCH_TABLE(Conv2dF32)[target](args, 0, args.tiles * args.y.height * args.y.images);
 }
 
 Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& epilogue,
@@ -131,7 +133,7 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
     work = kMaxElements;
   }
   const size_t units = args.tiles * args.y.height * args.y.images;
-  const ConvPart part{KernelOf(args, target), args};
+  const ConvPart part{HWY_DISPATCH_TABLE(Conv2dF32)[target], args};
   ForEachPart(parallel, work, kMinMulAdds, units, part);
   return {};
 }

@@ -42,12 +42,6 @@ struct ConvArgs {
   TilePos origin;        // where y begins in the whole output: what operands of the chain go by
 };
 
-// Runs units (tiles) [begin, end) of all output rows of all images.
-using ConvKernel = void (*)(const ConvArgs& args, size_t begin, size_t end);
-
-// That of depthwise convolutions, for a target.
-ConvKernel DepthwiseKernel(int target);
-
 // y = chain(w * x), its images not yet filled in: `chain` and w must outlive it.
 ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain);
 
