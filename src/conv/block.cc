@@ -203,19 +203,13 @@ Status SeparableConv2d(ImageView<const float> x, const PackedConv2d& depthwise,
                        const Epilogue& middle, const PackedConv2d& pointwise,
                        const Epilogue& epilogue, ImageView<float> y, std::span<float> scratch,
                        Parallel parallel) {
-  Block block;
-  block.depthwise.w = &depthwise;
-  block.depthwise.epilogue = &middle;
-  block.pointwise.w = &pointwise;
-  block.pointwise.epilogue = &epilogue;
+  Block block({}, {depthwise, &middle}, {pointwise, &epilogue});
   return RunBlock(block, x, y, scratch, parallel);
 }
 
 size_t SeparableConv2dScratch(const ImageView<const float>& x, const PackedConv2d& depthwise,
                               const PackedConv2d& pointwise, Parallel parallel) {
-  Block block;
-  block.depthwise.w = &depthwise;
-  block.pointwise.w = &pointwise;
+  Block block({}, {depthwise, nullptr}, {pointwise, nullptr});
   return ScratchOf(block, x, parallel);
 }
 
@@ -223,23 +217,14 @@ Status InvertedResidual(ImageView<const float> x, const PackedConv2d& expand, co
                         const PackedConv2d& depthwise, const Epilogue& middle,
                         const PackedConv2d& project, const Epilogue& epilogue, ImageView<float> y,
                         std::span<float> scratch, Parallel parallel) {
-  Block block;
-  block.expand.w = &expand;
-  block.expand.epilogue = &first;
-  block.depthwise.w = &depthwise;
-  block.depthwise.epilogue = &middle;
-  block.pointwise.w = &project;
-  block.pointwise.epilogue = &epilogue;
+  Block block({expand, &first}, {depthwise, &middle}, {project, &epilogue});
   return RunBlock(block, x, y, scratch, parallel);
 }
 
 size_t InvertedResidualScratch(const ImageView<const float>& x, const PackedConv2d& expand,
                                const PackedConv2d& depthwise, const PackedConv2d& project,
                                Parallel parallel) {
-  Block block;
-  block.expand.w = &expand;
-  block.depthwise.w = &depthwise;
-  block.pointwise.w = &project;
+  Block block({expand, nullptr}, {depthwise, nullptr}, {project, nullptr});
   return ScratchOf(block, x, parallel);
 }
 

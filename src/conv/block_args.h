@@ -14,6 +14,9 @@ constexpr size_t kLineFloats = 64 / sizeof(float);
 
 // What one convolution reads and writes. What lies between two of them has no data here.
 struct Stage {
+  Stage() = default;
+  Stage(const PackedConv2d& weights, const Epilogue* steps) : w(&weights), epilogue(steps) {}
+
   const PackedConv2d* w = nullptr;
   const Epilogue* epilogue = nullptr;
   ImageView<const float> x;
@@ -24,6 +27,9 @@ struct Stage {
 
 // Up to three stages; where `expand` has no weights, `depthwise` reads the image.
 struct Block {
+  Block(const Stage& first, const Stage& second, const Stage& third)
+      : expand(first), depthwise(second), pointwise(third) {}
+
   Stage expand, depthwise, pointwise;
   int target = 0;
 
