@@ -134,8 +134,8 @@ struct PoolArgs {
   Parallel parallel;
 };
 
-template <Status (*kPool)(ImageView<const float>, const Pool2dShape&, const Epilogue&,
-                          ImageView<float>, Parallel)>
+template <Status (*kPool)(const ImageView<const float>&, const Pool2dShape&, const Epilogue&,
+                          const ImageView<float>&, Parallel)>
 void WrongPools() {
   Arena arena;
   using Args = PoolArgs;

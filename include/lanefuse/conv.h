@@ -82,8 +82,9 @@ class PackedConv2d {
 // Threads   Output rows are split when there are at least 2^18 multiply-adds a thread.
 // Method    Direct convolution on register tiles of pixels x outputs; the indirect idea of Dukhan
 //           (arXiv 1907.02129) with addresses computed instead of stored.
-LANEFUSE_API Status Conv2d(ImageView<const float> x, const PackedConv2d& w,
-                           const Epilogue& epilogue, ImageView<float> y, Parallel parallel = {});
+LANEFUSE_API Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w,
+                           const Epilogue& epilogue, const ImageView<float>& y,
+                           Parallel parallel = {});
 
 // A convolution and the pointwise one behind it as one call; the first is depthwise as a rule:
 //
@@ -102,9 +103,9 @@ LANEFUSE_API Status Conv2d(ImageView<const float> x, const PackedConv2d& w,
 // Accuracy  That of the calls one by one.
 // Threads   Output rows are split as in Conv2d.
 // Method    Layer fusion in bands of rows (Alwani et al., MICRO 2016), with the kernels of Conv2d.
-LANEFUSE_API Status SeparableConv2d(ImageView<const float> x, const PackedConv2d& depthwise,
+LANEFUSE_API Status SeparableConv2d(const ImageView<const float>& x, const PackedConv2d& depthwise,
                                     const Epilogue& middle, const PackedConv2d& pointwise,
-                                    const Epilogue& epilogue, ImageView<float> y,
+                                    const Epilogue& epilogue, const ImageView<float>& y,
                                     std::span<float> scratch, Parallel parallel = {});
 
 // The floats of scratch that SeparableConv2d wants for images like x (x.data is not looked at);
@@ -119,10 +120,10 @@ LANEFUSE_API size_t SeparableConv2dScratch(const ImageView<const float>& x,
 //   y = epilogue(project * middle(depthwise * first(expand * x)))
 //
 // For the residual connection add x to the epilogue: Epilogue().Add(x).
-LANEFUSE_API Status InvertedResidual(ImageView<const float> x, const PackedConv2d& expand,
+LANEFUSE_API Status InvertedResidual(const ImageView<const float>& x, const PackedConv2d& expand,
                                      const Epilogue& first, const PackedConv2d& depthwise,
                                      const Epilogue& middle, const PackedConv2d& project,
-                                     const Epilogue& epilogue, ImageView<float> y,
+                                     const Epilogue& epilogue, const ImageView<float>& y,
                                      std::span<float> scratch, Parallel parallel = {});
 LANEFUSE_API size_t InvertedResidualScratch(const ImageView<const float>& x,
                                             const PackedConv2d& expand,
@@ -138,19 +139,20 @@ struct Pool2dShape {
 
 // y = epilogue(max over the window); padding never wins; a NaN in the window gives NaN.
 // Shapes, memory, errors and threads as Conv2d; x and y have equal channels.
-LANEFUSE_API Status MaxPool2d(ImageView<const float> x, const Pool2dShape& shape,
-                              const Epilogue& epilogue, ImageView<float> y, Parallel parallel = {});
+LANEFUSE_API Status MaxPool2d(const ImageView<const float>& x, const Pool2dShape& shape,
+                              const Epilogue& epilogue, const ImageView<float>& y,
+                              Parallel parallel = {});
 
 // y = epilogue(sum over the window, row-major from 0, divided by the number of its pixels that lie
 // in the image). Errors as MaxPool2d.
-LANEFUSE_API Status AveragePool2d(ImageView<const float> x, const Pool2dShape& shape,
-                                  const Epilogue& epilogue, ImageView<float> y,
+LANEFUSE_API Status AveragePool2d(const ImageView<const float>& x, const Pool2dShape& shape,
+                                  const Epilogue& epilogue, const ImageView<float>& y,
                                   Parallel parallel = {});
 
 // y[n, 0, 0, c] = epilogue(sum over all pixels, row-major from 0, divided by their number).
 // y: N x 1 x 1 x channels. An image without pixels is kInvalidArgument: it has no average.
-LANEFUSE_API Status GlobalAveragePool(ImageView<const float> x, const Epilogue& epilogue,
-                                      ImageView<float> y, Parallel parallel = {});
+LANEFUSE_API Status GlobalAveragePool(const ImageView<const float>& x, const Epilogue& epilogue,
+                                      const ImageView<float>& y, Parallel parallel = {});
 
 }  // namespace lanefuse
 

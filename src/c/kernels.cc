@@ -10,8 +10,8 @@
 namespace lanefuse {
 namespace {
 
-using PoolCall = Status (*)(ImageView<const float>, const Pool2dShape&, const Epilogue&,
-                            ImageView<float>, Parallel);
+using PoolCall = Status (*)(const ImageView<const float>&, const Pool2dShape&, const Epilogue&,
+                            const ImageView<float>&, Parallel);
 
 lanefuse_status Pool(PoolCall call, const lanefuse_const_image& x,
                      const lanefuse_pool2d_shape* shape, lanefuse_epilogue epilogue,

@@ -19,28 +19,26 @@ Status ViewError(MatView<const float> m, const ViewTexts& texts) {
   return {StatusCode::kInvalidArgument, texts.too_large};
 }
 
-Status CheckView(const ImageView<const float>& v, const ViewTexts& texts) {
+Status CheckView(const ImageView<const float>& v, const ViewTexts& texts, Extent& extent) {
+  extent = {};
   if (v.images == 0 || v.height == 0 || v.width == 0 || v.channels == 0) return {};
   if (v.data == nullptr) return {StatusCode::kInvalidArgument, texts.null_data};
-  size_t count;
-  if (!SpanOf(v, count)) return {StatusCode::kInvalidArgument, texts.too_large};
+  size_t row, image, count;
+  if (!MulAddSize(v.width - 1, v.pixel_stride, v.channels, row) ||
+      !MulAddSize(v.height - 1, v.row_stride, row, image) ||
+      !MulAddSize(v.images - 1, v.image_stride, image, count)) {
+    return {StatusCode::kInvalidArgument, texts.too_large};
+  }
   // Each stride must step over all that the inner dimensions cover.
-  size_t needed = v.channels;
-  size_t given = v.pixel_stride;
-  bool bad = v.width > 1 && given < needed;
-  if (!bad) {
-    (void)MulAddSize(v.width - 1, v.pixel_stride, v.channels, needed);
-    given = v.row_stride;
-    bad = v.height > 1 && given < needed;
-  }
-  if (!bad) {
-    (void)MulAddSize(v.height - 1, v.row_stride, needed, needed);
-    given = v.image_stride;
-    bad = v.images > 1 && given < needed;
-  }
-  if (!bad) return {};
-  return {StatusCode::kInvalidArgument, texts.stride, static_cast<int64_t>(given),
-          static_cast<int64_t>(needed)};
+  const auto bad = [&](size_t given, size_t needed) -> Status {
+    return {StatusCode::kInvalidArgument, texts.stride, static_cast<int64_t>(given),
+            static_cast<int64_t>(needed)};
+  };
+  if (v.width > 1 && v.pixel_stride < v.channels) return bad(v.pixel_stride, v.channels);
+  if (v.height > 1 && v.row_stride < row) return bad(v.row_stride, row);
+  if (v.images > 1 && v.image_stride < image) return bad(v.image_stride, image);
+  extent = ExtentOf(v.data, count);
+  return {};
 }
 
 namespace {

@@ -59,7 +59,8 @@ inline Status CheckView(MatView<const float> m, const ViewTexts& texts) {
                     (m.data != nullptr && (m.rows == 1 || m.stride >= m.cols) && SpanOf(m, count));
   return fine ? Status() : ViewError(m, texts);
 }
-Status CheckView(const ImageView<const float>& v, const ViewTexts& texts);
+// Where the view is sound, `extent` is its memory.
+Status CheckView(const ImageView<const float>& v, const ViewTexts& texts, Extent& extent);
 
 // A matrix as one picture of one row of pixels: the form that the kernels use for both.
 inline ImageView<const float> AsImage(MatView<const float> m) {

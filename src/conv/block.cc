@@ -37,15 +37,13 @@ void RunRows(const Stage& stage, int target, size_t image, Rows rows, const floa
   const Rows in = InputRows(shape, stage.x.height, rows);
   const size_t above = rows.begin * shape.stride_h;
   shape.padding.top -= std::min(above, shape.padding.top);
-  ConvArgs args = ConvArgsFor(*stage.w, stage.chain);
+  ConvArgs args = ConvArgsFor(*stage.w, stage.chain, stage.x, stage.y);
   args.shape = &shape;
-  args.x = stage.x;
   args.x.images = 1;
   args.x.height = in.size();
   args.x.data = x != nullptr
                     ? x
                     : stage.x.data + image * stage.x.image_stride + in.begin * stage.x.row_stride;
-  args.y = stage.y;
   args.y.images = 1;
   args.y.height = rows.size();
   args.y.data = y != nullptr
@@ -98,16 +96,14 @@ void RunLines(const Block& block, size_t begin, size_t end, float* scratch) {
 
 Status CheckMemory(Block& block, const ImageView<const float>& x, const ImageView<const float>& y,
                    std::span<float> scratch) {
-  if (Status status = CheckViews(x, y); !status.ok()) return status;
+  Extent output;
+  if (Status status = CheckViews(x, y, output); !status.ok()) return status;
   const Extent buffer = ExtentOf(scratch.data(), scratch.size());
   size_t count;
   if (SpanOf(x, count) && Meet(buffer, ExtentOf(x.data, count))) {
     return {StatusCode::kOverlap, "scratch overlaps x"};
   }
-  if (SpanOf(y, count) && Meet(buffer, ExtentOf(y.data, count))) {
-    return {StatusCode::kOverlap, "scratch overlaps y"};
-  }
-  const Extent output = ExtentOf(y.data, count);
+  if (Meet(buffer, output)) return {StatusCode::kOverlap, "scratch overlaps y"};
   struct Named {
     Stage* stage;
     const char *y_text, *scratch_text, *operand_text;
@@ -123,10 +119,7 @@ Status CheckMemory(Block& block, const ImageView<const float>& x, const ImageVie
   };
   for (const Named& named : std::span(stages).subspan(expands ? 0 : 1)) {
     Stage& stage = *named.stage;
-    size_t floats;
-    (void)PanelFloats(stage.w->shape(), floats);
-    const Extent weights =
-        ExtentOf(stage.w->panels(), floats + (stage.w->bias() ? stage.w->shape().outputs : 0));
+    const Extent weights = ExtentOf(*stage.w);
     if (Meet(output, weights)) return {StatusCode::kOverlap, named.y_text};
     if (Meet(buffer, weights)) return {StatusCode::kOverlap, named.scratch_text};
     const bool last = &stage == &block.pointwise;
@@ -199,10 +192,10 @@ size_t ScratchOf(Block& block, const ImageView<const float>& x, const Parallel& 
 
 }  // namespace
 
-Status SeparableConv2d(ImageView<const float> x, const PackedConv2d& depthwise,
+Status SeparableConv2d(const ImageView<const float>& x, const PackedConv2d& depthwise,
                        const Epilogue& middle, const PackedConv2d& pointwise,
-                       const Epilogue& epilogue, ImageView<float> y, std::span<float> scratch,
-                       Parallel parallel) {
+                       const Epilogue& epilogue, const ImageView<float>& y,
+                       std::span<float> scratch, Parallel parallel) {
   Block block({}, {depthwise, &middle}, {pointwise, &epilogue});
   return RunBlock(block, x, y, scratch, parallel);
 }
@@ -213,9 +206,10 @@ size_t SeparableConv2dScratch(const ImageView<const float>& x, const PackedConv2
   return ScratchOf(block, x, parallel);
 }
 
-Status InvertedResidual(ImageView<const float> x, const PackedConv2d& expand, const Epilogue& first,
-                        const PackedConv2d& depthwise, const Epilogue& middle,
-                        const PackedConv2d& project, const Epilogue& epilogue, ImageView<float> y,
+Status InvertedResidual(const ImageView<const float>& x, const PackedConv2d& expand,
+                        const Epilogue& first, const PackedConv2d& depthwise,
+                        const Epilogue& middle, const PackedConv2d& project,
+                        const Epilogue& epilogue, const ImageView<float>& y,
                         std::span<float> scratch, Parallel parallel) {
   Block block({expand, &first}, {depthwise, &middle}, {project, &epilogue});
   return RunBlock(block, x, y, scratch, parallel);

@@ -64,20 +64,21 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   const Conv2dShape& s = *args.shape;
   const size_t outputs = GroupOutputs(s);
   const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
-  const size_t pixels = QuotientUp(args.y.width, args.tiles);
+  const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
   size_t width = VectorsFor(pixels) * hn::Lanes(DF());
   // A block of weights that would leave no room in L2 is halved.
   if (depth * width * sizeof(float) > args.large_weights && width > kPanel) width /= 2;
   const size_t weights = depth * outputs * sizeof(float);
-  const size_t tile_bytes = pixels * s.stride_w * args.x.pixel_stride * s.kernel_h * sizeof(float);
+  const size_t row_bytes = pixels * s.stride_w * args.x.pixel_stride * sizeof(float);  // of a tile
   const size_t together =
-      std::max(Quotient(args.tile_inputs, std::max(tile_bytes, size_t{1})), size_t{1});
-  const size_t image = Quotient((end - begin) * tile_bytes, s.kernel_h);
-  const size_t blocks = QuotientUp(outputs, width);
-  const size_t weights_again =
-      weights <= args.tile_inputs ? 0 : Quotient(end - begin, together) * weights;
-  const size_t image_again = image <= args.tile_inputs ? 0 : blocks * image;
-  const bool all_weights = weights <= args.small_weights && weights_again <= 2 * image_again;
+      std::max(Quotient(args.tile_inputs, std::max(s.kernel_h * row_bytes, size_t{1})), size_t{1});
+  const size_t units = end - begin;
+  const bool weights_stay = weights <= args.tile_inputs || units < together;
+  const bool image_stays = units * row_bytes <= args.tile_inputs;
+  // units / together * weights against outputs / width * units * row_bytes, twice.
+  const bool weights_are_less = depth * width * sizeof(float) <= 2 * together * row_bytes;
+  const bool all_weights =
+      weights <= args.small_weights && (weights_stay || (!image_stays && weights_are_less));
   const size_t block = all_weights ? outputs : width;
   for (size_t g = 0; g < s.groups; ++g) {
     for (size_t n = 0; n < outputs; n += block) {

@@ -45,7 +45,7 @@ struct ConvPart {
 };
 
 Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
-                   const ImageView<const float>& y) {
+                   const ImageView<const float>& y, Extent& output) {
   if (x.channels != s.channels) {
     return SizeMismatch("x.channels is #, the weights have # channels", x.channels, s.channels);
   }
@@ -57,22 +57,27 @@ Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
   const size_t width =
       OutputSize(x.width, s.padding.left, s.padding.right, s.kernel_w, s.stride_w, s.dilation_w);
   if (Status status = CheckPixels(x, y, height, width); !status.ok()) return status;
-  return CheckViews(x, y);
+  return CheckViews(x, y, output);
 }
 
 }  // namespace
 
-ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain) {
-  ConvArgs args{};
-  args.shape = &w.shape();
-  args.panels = w.panels();
-  args.chain = &chain;
-  args.plan = PlanFor(w.shape());
+ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<const float>& x,
+                     const ImageView<float>& y) {
   const arch::CacheBytes& caches = arch::Caches();
-  args.tile_inputs = caches.l1 * 3 / 8;
-  args.small_weights = caches.l2 / 2;
-  args.large_weights = caches.l2 * 3 / 4;
-  return args;
+  return {.x = x,
+          .y = y,
+          .shape = &w.shape(),
+          .panels = w.panels(),
+          .chain = &chain,
+          .plan = PlanFor(w.shape()),
+          .tile_inputs = caches.l1 * 3 / 8,
+          .small_weights = caches.l2 / 2,
+          .large_weights = caches.l2 * 3 / 4,
+          .tiles = 0,
+          .pixels = 0,
+          .longer = 0,
+          .origin = {}};
 }
 
 bool IsPointwise(const Conv2dShape& s) {
@@ -93,14 +98,16 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   }
   const size_t row_tile = HWY_DISPATCH_TABLE(ConvRowTile)[target]();
   args.tiles = QuotientUp(args.y.width, row_tile);
+  args.pixels = args.tiles <= 1 ? args.y.width : Quotient(args.y.width, args.tiles);
+  args.longer = args.y.width - args.pixels * args.tiles;
 }
 
 void RunConv(const ConvArgs& args, int target) {
   HWY_DISPATCH_TABLE(Conv2dF32)[target](args, 0, args.tiles * args.y.height * args.y.images);
 }
 
-Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& epilogue,
-              ImageView<float> y, Parallel parallel) {
+Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epilogue& epilogue,
+              const ImageView<float>& y, Parallel parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (w.panels() == nullptr) {
@@ -108,12 +115,10 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
   }
   const Conv2dShape& shape = w.shape();
   const ImageView<const float> output = y;
-  if (Status status = CheckImages(x, shape, output); !status.ok()) return status;
+  Extent memory;
+  if (Status status = CheckImages(x, shape, output, memory); !status.ok()) return status;
   if (Status status = CheckParallel(parallel); !status.ok()) return status;
-  size_t floats;
-  (void)PanelFloats(shape, floats);
-  const MatView<const float> weights(w.panels(), 1, floats + (w.bias() ? shape.outputs : 0));
-  if (MayOverlap(output, AsImage(weights))) return {StatusCode::kOverlap, "y overlaps w"};
+  if (Meet(memory, ExtentOf(w))) return {StatusCode::kOverlap, "y overlaps w"};
   Chain chain;
   if (Status status = CompileChain(
           epilogue, w.bias(), [&] { return output; }, false, target, chain);
@@ -122,14 +127,13 @@ Status Conv2d(ImageView<const float> x, const PackedConv2d& w, const Epilogue& e
   }
   if (y.images == 0 || y.height == 0 || y.width == 0) return {};
 
-  ConvArgs args = ConvArgsFor(w, chain);
-  args.x = x;
-  args.y = y;
+  ConvArgs args = ConvArgsFor(w, chain, x, y);
   CutTiles(args, IsPointwise(shape) && IsFlat(chain, output), y.height, target);
-  const size_t depth = shape.kernel_h * shape.kernel_w * GroupChannels(shape);
-  size_t work;
-  if (!MulAddSize(y.images * y.height * y.width, depth, 0, work) ||
-      !MulAddSize(work, shape.outputs, 0, work)) {
+  size_t work = 0;  // asked for by several threads alone
+  if (parallel.threads != 1 &&
+      (!MulAddSize(y.images * y.height * y.width, shape.kernel_h * shape.kernel_w, 0, work) ||
+       !MulAddSize(work, GroupChannels(shape), 0, work) ||
+       !MulAddSize(work, shape.outputs, 0, work))) {
     work = kMaxElements;
   }
   const size_t units = args.tiles * args.y.height * args.y.images;

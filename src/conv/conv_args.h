@@ -38,12 +38,14 @@ struct ConvArgs {
   size_t tile_inputs;    // bytes of inputs that stay in L1 beside a block of weights
   size_t small_weights;  // bytes that stay in L2 beside the images
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2
-  size_t tiles;          // of one output row
-  TilePos origin;        // where y begins in the whole output: what operands of the chain go by
+  size_t tiles;          // of one output row: the first `longer` have a pixel more than `pixels`
+  size_t pixels, longer;
+  TilePos origin;  // where y begins in the whole output: what operands of the chain go by
 };
 
-// y = chain(w * x), its images not yet filled in: `chain` and w must outlive it.
-ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain);
+// y = chain(w * x), not yet cut into tiles: `chain` and w must outlive it.
+ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<const float>& x,
+                     const ImageView<float>& y);
 
 // A 1x1 convolution with stride 1 and without padding: its pixels know nothing of each other.
 bool IsPointwise(const Conv2dShape& shape);
@@ -69,8 +71,8 @@ class TileCursor {
   TileCursor(const ConvArgs& args, size_t unit)
       : height_(args.y.height),
         width_(args.y.width),
-        each_(Quotient(width_, args.tiles)),
-        extra_(width_ - each_ * args.tiles),
+        each_(args.pixels),
+        extra_(args.longer),
         tiles_(args.tiles) {
     const size_t line = unit == 0 ? 0 : Quotient(unit, tiles_);
     index_ = unit - line * tiles_;
@@ -137,7 +139,7 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
 // read.
 struct Patch {
   static constexpr size_t kTileFloats = 384;  // the most that is copied for one tile
-  static constexpr size_t kFloats = 512;
+  static constexpr size_t kFloats = 512;  // with 704, Conv2d on SVE used more than 8 KiB of stack
   size_t image = 0, row = 0, rows = 0, pixel = 0, channel = 0;
   size_t stride = 0;  // floats of a pixel
   alignas(64) float data[kFloats];
@@ -166,10 +168,13 @@ inline Status SizeMismatch(const char* text, size_t first, size_t second) {
 }
 
 // The images of a call: y has as many as x, of height x width pixels; both are views of memory
-// that is there, apart from each other.
+// that is there, apart from each other. `output` is that of y.
 Status CheckPixels(const ImageView<const float>& x, const ImageView<const float>& y, size_t height,
                    size_t width);
-Status CheckViews(const ImageView<const float>& x, const ImageView<const float>& y);
+Status CheckViews(const ImageView<const float>& x, const ImageView<const float>& y, Extent& output);
+
+// The memory of packed weights.
+Extent ExtentOf(const PackedConv2d& w);
 
 // Output pixels along one axis; 0 where the kernel is larger than the padded image.
 size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size_t stride,

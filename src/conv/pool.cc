@@ -143,11 +143,12 @@ Status CheckPoolImages(const ImageView<const float>& x, const Pool2dShape& s,
   if (y.images != 0 && y.height != 0 && y.width != 0 && (x.height == 0 || x.width == 0)) {
     return {StatusCode::kInvalidArgument, "x has no pixels"};
   }
-  return CheckViews(x, y);
+  Extent output;
+  return CheckViews(x, y, output);
 }
 
-Status Pool(bool max, ImageView<const float> x, const Pool2dShape& shape, const Epilogue& epilogue,
-            ImageView<float> y, Parallel parallel, int target) {
+Status Pool(bool max, const ImageView<const float>& x, const Pool2dShape& shape,
+            const Epilogue& epilogue, const ImageView<float>& y, Parallel parallel, int target) {
   const ImageView<const float> output = y;
   if (Status status = CheckPoolImages(x, shape, output); !status.ok()) return status;
   if (Status status = CheckParallel(parallel); !status.ok()) return status;
@@ -172,24 +173,24 @@ Status Pool(bool max, ImageView<const float> x, const Pool2dShape& shape, const 
 
 }  // namespace
 
-Status MaxPool2d(ImageView<const float> x, const Pool2dShape& shape, const Epilogue& epilogue,
-                 ImageView<float> y, Parallel parallel) {
+Status MaxPool2d(const ImageView<const float>& x, const Pool2dShape& shape,
+                 const Epilogue& epilogue, const ImageView<float>& y, Parallel parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (Status status = CheckPoolShape(shape); !status.ok()) return status;
   return Pool(true, x, shape, epilogue, y, parallel, target);
 }
 
-Status AveragePool2d(ImageView<const float> x, const Pool2dShape& shape, const Epilogue& epilogue,
-                     ImageView<float> y, Parallel parallel) {
+Status AveragePool2d(const ImageView<const float>& x, const Pool2dShape& shape,
+                     const Epilogue& epilogue, const ImageView<float>& y, Parallel parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (Status status = CheckPoolShape(shape); !status.ok()) return status;
   return Pool(false, x, shape, epilogue, y, parallel, target);
 }
 
-Status GlobalAveragePool(ImageView<const float> x, const Epilogue& epilogue, ImageView<float> y,
-                         Parallel parallel) {
+Status GlobalAveragePool(const ImageView<const float>& x, const Epilogue& epilogue,
+                         const ImageView<float>& y, Parallel parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (x.images != 0 && (x.height == 0 || x.width == 0)) {

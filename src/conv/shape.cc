@@ -6,12 +6,11 @@
 namespace lanefuse {
 
 ConvPlan PlanFor(const Conv2dShape& shape) {
-  const size_t channels = GroupChannels(shape);
-  const size_t outputs = GroupOutputs(shape);
-  if (shape.groups > 1 && channels == 1 && outputs == 1) return ConvPlan::kDepthwise;
+  const size_t groups = shape.groups;
+  if (groups == 1) return ConvPlan::kDense;
+  if (shape.channels == groups && shape.outputs == groups) return ConvPlan::kDepthwise;
   // A panel of 16 that is at least half full beats gathering.
-  if (shape.groups == 1 || outputs >= kPanelOutputs / 2) return ConvPlan::kDense;
-  return ConvPlan::kGrouped;
+  return GroupOutputs(shape) >= kPanelOutputs / 2 ? ConvPlan::kDense : ConvPlan::kGrouped;
 }
 
 bool PanelFloats(const Conv2dShape& shape, size_t& floats) {
@@ -72,15 +71,27 @@ Status CheckPixels(const ImageView<const float>& x, const ImageView<const float>
   return {};
 }
 
-Status CheckViews(const ImageView<const float>& x, const ImageView<const float>& y) {
+Status CheckViews(const ImageView<const float>& x, const ImageView<const float>& y,
+                  Extent& output) {
   constexpr ViewTexts kX = {"x.data is null", "a stride of x is #, must be at least #",
                             "x does not fit the address space"};
   constexpr ViewTexts kY = {"y.data is null", "a stride of y is #, must be at least #",
                             "y does not fit the address space"};
-  if (Status status = CheckView(x, kX); !status.ok()) return status;
-  if (Status status = CheckView(y, kY); !status.ok()) return status;
-  if (MayOverlap(y, x)) return {StatusCode::kOverlap, "y overlaps x"};
+  Extent input;
+  if (Status status = CheckView(x, kX, input); !status.ok()) return status;
+  if (Status status = CheckView(y, kY, output); !status.ok()) return status;
+  if (Meet(output, input) && MayOverlap(y, x)) return {StatusCode::kOverlap, "y overlaps x"};
   return {};
+}
+
+Extent ExtentOf(const PackedConv2d& w) {
+  size_t floats;
+  if (w.bias() != nullptr) {  // lies behind the panels
+    floats = static_cast<size_t>(w.bias() - w.panels()) + w.shape().outputs;
+  } else {
+    (void)PanelFloats(w.shape(), floats);
+  }
+  return ExtentOf(w.panels(), floats);
 }
 
 size_t OutputSize(size_t input, size_t before, size_t after, size_t kernel, size_t stride,

@@ -57,7 +57,10 @@ Status CheckOperand(const Step& s, const ImageView<const float>& output, bool ma
   constexpr ViewTexts kMulTexts = {"epilogue Mul: operand.data is null",
                                    "epilogue Mul: an operand stride is #, must be at least #",
                                    "epilogue Mul: operand does not fit the address space"};
-  if (Status status = CheckView(v, add ? kAddTexts : kMulTexts); !status.ok()) return status;
+  Extent extent;
+  if (Status status = CheckView(v, add ? kAddTexts : kMulTexts, extent); !status.ok()) {
+    return status;
+  }
   if (!SameOrApart(v, output)) {
     return {StatusCode::kOverlap,
             add ? "epilogue Add: operand overlaps the output without being equal to it"
