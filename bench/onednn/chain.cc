@@ -2,10 +2,12 @@
 
 #include <cstring>
 #include <functional>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "bench/onednn/onednn.h"
+#include "bench/support/arena.h"
 
 #ifdef LANEFUSE_HAVE_ONEDNN
 #include "bench/onednn/internal.h"
@@ -33,17 +35,22 @@ class Chain::Impl {
   Impl(Layout layout, const Dims& input) : layout_(layout) {
     input_ = memory(PlainActivations(input), Engine());
     std::memset(input_.get_data_handle(), 0, input_.get_desc().get_size());
-    current_ = input_;
-    dims_ = input;
+    tensors_.push_back({input_, input});
   }
 
   // False with a reason where oneDNN cannot do this layer.
   bool Add(const ChainLayer& layer, std::string& why);
   // The last layer's output in plain layout.
   void Finish() {
+    current_ = tensors_.back().data;
+    dims_ = tensors_.back().dims;
     Join(PlainActivations(dims_));
     output_ = current_;
   }
+
+  // Of all that lies between the input and the output, where memory is used again.
+  size_t ActivationBytes() const;
+  std::unique_ptr<Layer::Impl> AsLayer(std::string choice);
 
   void Run() {
     for (auto& [primitive, args] : steps_) primitive.execute(Stream(), args);
@@ -69,6 +76,7 @@ class Chain::Impl {
     return PlainActivations(dims);
   }
   Desc Destination(const Dims& dims) const {
+    if (residual_) return residual_.get_desc();
     return layout_ == Layout::kPlain ? PlainActivations(dims) : Any(dims);
   }
 
@@ -86,7 +94,7 @@ class Chain::Impl {
   template <class Primitive, class Descriptor>
   void Append(const Descriptor& descriptor, Args args, const Dims& dims) {
     Join(descriptor.src_desc());
-    const memory destination(descriptor.dst_desc(), Engine());
+    const memory destination = residual_ ? residual_ : memory(descriptor.dst_desc(), Engine());
     args.emplace(DNNL_ARG_SRC, current_);
     args.emplace(DNNL_ARG_DST, destination);
     steps_.emplace_back(Primitive(descriptor), std::move(args));
@@ -112,10 +120,17 @@ class Chain::Impl {
   bool AddConnected(const ChainLayer& layer, const PostOps& post);
   bool AddSoftmax(const PostOps& post);
 
+  struct Tensor {
+    memory data;
+    Dims dims;
+  };
+
   Layout layout_;
   memory input_, output_;
-  memory current_;  // the activations behind the steps so far, of dimensions dims_
+  std::vector<Tensor> tensors_;
+  memory current_;  // what the next step reads, of dimensions dims_
   Dims dims_;
+  memory residual_;  // what it adds its output to, or empty
   std::vector<std::pair<dnnl::primitive, Args>> steps_;
   size_t reorders_ = 0;
 };
@@ -184,21 +199,61 @@ bool Chain::Impl::Add(const ChainLayer& layer, std::string& why) {
   Epilogue epilogue;
   epilogue.Act(layer.activation);
   if (!Translate(epilogue.steps(), operations, why)) return false;
-  // Activations alone have no operand, so the layout of the output does not matter here.
-  const PostOps post = MakePostOps(operations, Plain({1, 1}), false);
+  const bool sum = layer.add != ChainLayer::kNothing;
+  if (sum) operations.insert(operations.begin(), Operation{.operand = {}});
+  // No operand but that of the sum, so the layout of the output does not matter here.
+  const PostOps post = MakePostOps(operations, Plain({1, 1}), sum);
+  const Tensor& from =
+      layer.input == ChainLayer::kPrevious ? tensors_.back() : tensors_[layer.input];
+  current_ = from.data;
+  dims_ = from.dims;
+  residual_ = sum ? tensors_[layer.add].data : memory();
   why = "oneDNN has no implementation of a layer of the chain";
-  switch (layer.kind) {
-    case ChainLayer::kConvolution:
-      return AddConvolution(layer, post);
-    case ChainLayer::kMaxPool:
-    case ChainLayer::kAveragePool:
-      return AddPool(layer, post);
-    case ChainLayer::kConnected:
-      return AddConnected(layer, post);
-    case ChainLayer::kSoftmax:
-      return AddSoftmax(post);
+  const bool added = [&] {
+    switch (layer.kind) {
+      case ChainLayer::kConvolution:
+        return AddConvolution(layer, post);
+      case ChainLayer::kMaxPool:
+      case ChainLayer::kAveragePool:
+        return AddPool(layer, post);
+      case ChainLayer::kConnected:
+        return AddConnected(layer, post);
+      case ChainLayer::kSoftmax:
+        return AddSoftmax(post);
+    }
+    return false;
+  }();
+  tensors_.push_back({current_, dims_});
+  return added;
+}
+
+size_t Chain::Impl::ActivationBytes() const {
+  std::vector<Lifetime> buffers;
+  std::unordered_map<const void*, size_t> known;
+  for (size_t step = 0; step < steps_.size(); ++step) {
+    for (const int which : {DNNL_ARG_SRC, DNNL_ARG_DST}) {  // also a reorder's FROM and TO
+      const auto& args = steps_[step].second;
+      const auto found = args.find(which);
+      if (found == args.end()) continue;
+      const memory& data = found->second;
+      const void* const handle = data.get_data_handle();
+      if (handle == input_.get_data_handle() || handle == output_.get_data_handle()) continue;
+      const auto [entry, fresh] = known.emplace(handle, buffers.size());
+      if (fresh) buffers.push_back({data.get_desc().get_size(), step, step});
+      buffers[entry->second].last = step;
+    }
   }
-  return false;
+  return PlaceBuffers(buffers);
+}
+
+std::unique_ptr<Layer::Impl> Chain::Impl::AsLayer(std::string choice) {
+  auto layer = std::make_unique<Layer::Impl>();
+  layer->activation_bytes = ActivationBytes();
+  layer->calls = std::move(steps_);
+  layer->destination = output_;
+  layer->dims = dims_;
+  layer->choice = std::move(choice);
+  return layer;
 }
 
 Chain::Chain(size_t images, size_t height, size_t width, size_t channels,
@@ -242,6 +297,13 @@ void Chain::Output(std::span<float> y) const {
   std::memcpy(y.data(), impl_->output().get_data_handle(), y.size_bytes());
 }
 
+Layer Chain::AsLayer() && {
+  if (!ready()) return Layer::Failed(error_);
+  Layer layer(impl_->AsLayer(choice()));
+  impl_.reset();
+  return layer;
+}
+
 #else  // no oneDNN
 
 class Chain::Impl {};
@@ -253,6 +315,7 @@ size_t Chain::output_size() const { return 0; }
 void Chain::SetInput(std::span<const float>) {}
 void Chain::Run() {}
 void Chain::Output(std::span<float>) const {}
+Layer Chain::AsLayer() && { return Layer::Failed(error_); }
 
 #endif  // LANEFUSE_HAVE_ONEDNN
 

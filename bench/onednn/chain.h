@@ -26,6 +26,7 @@
 #include <span>
 #include <string>
 
+#include "bench/onednn/onednn.h"
 #include "lanefuse/activation.h"
 #include "lanefuse/conv.h"
 
@@ -44,6 +45,14 @@ struct ChainLayer {
   std::span<const float> weights{};
   std::span<const float> bias{};  // or empty
   Activation activation{};
+
+  // The tensor that it reads, and one that is added to its sums before the activation: 0 is the
+  // input of the network, i + 1 what layer i makes. The one that is added becomes the output (a sum
+  // is in place), so no later layer may read it.
+  static constexpr size_t kPrevious = static_cast<size_t>(-1);
+  static constexpr size_t kNothing = static_cast<size_t>(-1);
+  size_t input = kPrevious;
+  size_t add = kNothing;  // kConvolution
 };
 
 class Chain {
@@ -66,6 +75,9 @@ class Chain {
   // Executes every layer, then waits once.
   void Run();
   void Output(std::span<float> y) const;
+
+  // The chain as one layer, with what SetInput gave it. The chain is then no longer ready.
+  Layer AsLayer() &&;
 
  private:
   class Impl;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/onednn/compat.h"
+#include "bench/onednn/onednn.h"
 #include "lanefuse/conv.h"
 #include "lanefuse/epilogue.h"
 #include "lanefuse/view.h"
@@ -52,6 +53,24 @@ struct Operation {
   float beta = 0.0f;
   bool per_channel = false;    // the operand has one value a channel
   std::vector<float> operand;  // dense
+};
+
+class Layer::Impl {
+ public:
+  void Run() {
+    for (auto& [primitive, args] : calls) primitive.execute(Stream(), args);
+    Stream().wait();
+  }
+
+  // One call but where oneDNN cannot fuse what was asked for.
+  std::vector<std::pair<dnnl::primitive, Args>> calls;
+  dnnl::memory destination;
+  dnnl::memory
+      residual;  // where the output is also an input (a sum), what it held before; else empty
+  Dims dims;     // of the output
+  std::string choice;
+  bool reference = false;       // at least one call runs oneDNN's reference code
+  size_t activation_bytes = 0;  // of a network: between its input and its output
 };
 
 // Turns steps into operations. False with a reason where oneDNN has no such operation.

@@ -17,22 +17,6 @@ namespace lanefuse::bench::onednn {
 using dnnl::algorithm;
 using dnnl::memory;
 
-class Layer::Impl {
- public:
-  void Run() {
-    for (auto& [primitive, args] : calls) primitive.execute(Stream(), args);
-    Stream().wait();
-  }
-
-  // One call but where oneDNN cannot fuse what was asked for.
-  std::vector<std::pair<dnnl::primitive, Args>> calls;
-  memory destination;
-  memory residual;  // where the output is also an input (a sum), what it held before; else empty
-  Dims dims;        // of the output
-  std::string choice;
-  bool reference = false;  // at least one call runs oneDNN's reference code
-};
-
 namespace {
 
 using Impls = std::vector<std::unique_ptr<Layer::Impl>>;
@@ -180,6 +164,8 @@ std::string Layer::choice() const {
   if (!ready()) return {};
   return impl_->choice + (impl_->reference ? ", reference code" : "");
 }
+
+size_t Layer::activation_bytes() const { return ready() ? impl_->activation_bytes : 0; }
 
 void Layer::Run() { impl_->Run(); }
 

@@ -46,6 +46,8 @@ class Layer {
   const std::string& error() const { return error_; }
   // What was chosen: "inner_product", "conv nhwc", ...
   std::string choice() const;
+  // Of a network: the bytes between its input and its output, as PlaceBuffers packs them.
+  size_t activation_bytes() const;
 
   // One call: execute and wait.
   void Run();

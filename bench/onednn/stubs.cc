@@ -24,6 +24,7 @@ Layer Layer::Failed(std::string error) {
   return layer;
 }
 std::string Layer::choice() const { return {}; }
+size_t Layer::activation_bytes() const { return 0; }
 void Layer::Run() {}
 void Layer::Output(std::span<float>) {}
 

@@ -15,7 +15,8 @@
 namespace lanefuse::bench {
 namespace {
 
-constexpr const char* kImplementationNames[kImplementations] = {"lanefuse", "unfused", "onednn"};
+constexpr const char* kImplementationNames[kImplementations] = {"lanefuse", "layers", "unfused",
+                                                                "onednn"};
 
 // Seconds on the clock that the benchmark reports: see Register.
 double Now() {
@@ -58,17 +59,13 @@ Runner::Errors Runner::Check(Instance& instance, onednn::Layer& layer) const {
   }
   const std::span<const float> output = instance.output();
   const std::vector<float> fused(output.begin(), output.end());
-  std::vector<float> unfused, baseline;
-  if (instance.steps() > 0) {
-    const Status status = instance.Unfused();
-    if (status.ok()) {
-      unfused.assign(output.begin(), output.end());
-      // The library's promise: the same bits, fused or not.
-      errors[kUnfused] = CompareBits(fused, unfused);
-    } else {
-      errors[kUnfused] = status.message();
-    }
-  }
+  std::vector<float> baseline;
+  // The library's promise: the same bits, fused or not.
+  const auto compare = [&](const Status& status, Implementation which) {
+    errors[which] = status.ok() ? CompareBits(fused, output) : status.message();
+  };
+  if (instance.has_layers()) compare(instance.Layers(), kLayers);
+  if (instance.steps() > 0) compare(instance.Unfused(), kUnfused);
   if (layer.ready()) {
     baseline.resize(output.size());
     layer.Output(baseline);
@@ -107,14 +104,15 @@ Runner::Errors Runner::Check(Instance& instance, onednn::Layer& layer) const {
 }
 
 void Runner::Register(const std::string& name, const std::string& error, const Work& work,
-                      const std::function<void()>& call, const Loop& loop,
+                      size_t activation_bytes, const std::function<void()>& call, const Loop& loop,
                       const std::string& label) {
   if (!error.empty()) {
     ++wrong_;
     std::fprintf(stderr, "lanefuse_bench: %s: %s\n", name.c_str(), error.c_str());
   }
   const double best = roofline_.BestSeconds(work.flops, work.bytes);
-  const auto run = [this, error, work, loop, label, best](benchmark::State& state) {
+  const auto run = [this, error, work, activation_bytes, loop, label,
+                    best](benchmark::State& state) {
     if (!error.empty()) {
       state.SkipWithError(error.c_str());
       return;
@@ -130,6 +128,9 @@ void Runner::Register(const std::string& name, const std::string& error, const W
     state.counters["GBps"] = Counter(work.bytes * 1e-9, kRate);
     state.counters["peak"] = Counter(best, kRate);  // seconds needed a second spent
     state.counters["checked"] = 1;
+    if (activation_bytes > 0) {
+      state.counters["activation_bytes"] = static_cast<double>(activation_bytes);
+    }
     if (!label.empty()) state.SetLabel(label);
   };
   auto* registered = benchmark::RegisterBenchmark(name.c_str(), run);
@@ -153,16 +154,17 @@ void Runner::Run(const Suite::Case& problem, const std::array<bool, kImplementat
   const Errors errors = Check(*instance, layer);
   const Work work = instance->work();
   const auto name = [&](Implementation i) { return NameOf(problem, i); };
-  if (wanted[kLanefuse]) {
+  const auto add = [&](Implementation which, Status (Instance::*call)(),
+                       Status (Instance::*time)(benchmark::State&)) {
+    if (!wanted[which]) return;
     Register(
-        name(kLanefuse), errors[kLanefuse], work, [&i = *instance] { (void)i.Fused().ok(); },
-        [&i = *instance](benchmark::State& state) { return i.TimeFused(state); }, "");
-  }
-  if (wanted[kUnfused] && instance->steps() > 0) {
-    Register(
-        name(kUnfused), errors[kUnfused], work, [&i = *instance] { (void)i.Unfused().ok(); },
-        [&i = *instance](benchmark::State& state) { return i.TimeUnfused(state); }, "");
-  }
+        name(which), errors[which], work, instance->activation_bytes(which),
+        [&i = *instance, call] { (void)(i.*call)().ok(); },
+        [&i = *instance, time](benchmark::State& state) { return (i.*time)(state); }, "");
+  };
+  add(kLanefuse, &Instance::Fused, &Instance::TimeFused);
+  if (instance->has_layers()) add(kLayers, &Instance::Layers, &Instance::TimeLayers);
+  if (instance->steps() > 0) add(kUnfused, &Instance::Unfused, &Instance::TimeUnfused);
   if (wanted[kOnednn] && layer.ready()) {
     const auto loop = [&layer](benchmark::State& state) {
       for (auto _ : state) {
@@ -172,7 +174,8 @@ void Runner::Run(const Suite::Case& problem, const std::array<bool, kImplementat
       return Status();
     };
     Register(
-        name(kOnednn), errors[kOnednn], work, [&layer] { layer.Run(); }, loop, layer.choice());
+        name(kOnednn), errors[kOnednn], work, layer.activation_bytes(), [&layer] { layer.Run(); },
+        loop, layer.choice());
   }
   benchmark::RunSpecifiedBenchmarks(&reporter_, "all");
   benchmark::ClearRegisteredBenchmarks();

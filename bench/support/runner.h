@@ -17,8 +17,6 @@
 
 namespace lanefuse::bench {
 
-enum Implementation { kLanefuse, kUnfused, kOnednn, kImplementations };
-
 // family/epilogue/dtype/shape/impl/target/threads
 std::string NameOf(const Suite::Case& problem, Implementation implementation);
 
@@ -46,7 +44,8 @@ class Runner {
   Errors Check(Instance& instance, onednn::Layer& layer) const;
   // `call` is what `loop` does once.
   void Register(const std::string& name, const std::string& error, const Work& work,
-                const std::function<void()>& call, const Loop& loop, const std::string& label);
+                size_t activation_bytes, const std::function<void()>& call, const Loop& loop,
+                const std::string& label);
 
   const Options options_;
   const Roofline& roofline_;

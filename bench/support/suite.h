@@ -7,9 +7,9 @@
 //   }
 //   const bool added = Suite::AddFamily(AddDot);
 //
-// gives dot/relu/f32/n16/{lanefuse,unfused,onednn}/AVX2/t1. The implementations of one shape run
-// together, their repetitions in random order, before the next shape's: on a machine that others
-// use too, only times from the same second compare.
+// gives dot/relu/f32/n16/{lanefuse,unfused,onednn}/AVX2/t1 (a network also has "layers"). The
+// implementations of one shape run together, their repetitions in random order, before the next
+// shape's: on a machine that others use too, only times from the same second compare.
 #ifndef LANEFUSE_BENCH_SUPPORT_SUITE_H_
 #define LANEFUSE_BENCH_SUPPORT_SUITE_H_
 
@@ -32,6 +32,9 @@
 
 namespace lanefuse::bench {
 
+// `layers`: one call a layer, where "lanefuse" runs several of them as one.
+enum Implementation { kLanefuse, kLayers, kUnfused, kOnednn, kImplementations };
+
 // One call: operations (a multiply-add is two) and bytes of its working set, read or written once.
 struct Work {
   double flops = 0.0;
@@ -53,12 +56,26 @@ concept Problem = requires(P p, const P& c, size_t i) {
   { c.work() } -> std::same_as<Work>;
 };
 
+// What a problem may have besides.
+template <class P>
+concept HasLayers = requires(P p, const P& c) {
+  { p.Layers() } -> std::same_as<Status>;    // into the same output
+  { c.has_layers() } -> std::same_as<bool>;  // false: Fused() is no different
+};
+template <class P>
+concept HasActivations = requires(const P& c, Implementation which) {
+  { c.activation_bytes(which) } -> std::same_as<size_t>;  // between input and output; not oneDNN's
+};
+
 // A problem in existence, without its type.
 class Instance {
  public:
   virtual ~Instance() = default;
   virtual Status Fused() = 0;
+  virtual Status Layers() = 0;
+  virtual bool has_layers() const = 0;
   virtual Status Unfused() = 0;
+  virtual size_t activation_bytes(Implementation which) const = 0;  // 0: unknown
   virtual size_t steps() const = 0;
   virtual onednn::Layer Onednn() const = 0;
   virtual std::span<const float> output() const = 0;
@@ -66,6 +83,7 @@ class Instance {
   virtual Work work() const = 0;
   // The timed loops; here so that nothing but the library's own call is inside them.
   virtual Status TimeFused(benchmark::State& state) = 0;
+  virtual Status TimeLayers(benchmark::State& state) = 0;
   virtual Status TimeUnfused(benchmark::State& state) = 0;
 };
 
@@ -81,26 +99,40 @@ class InstanceOf final : public Instance {
   std::span<const float> output() const override { return problem_.output(); }
   Estimate Reference(size_t i) const override { return problem_.Reference(i); }
   Work work() const override { return problem_.work(); }
+  Status Layers() override {
+    if constexpr (HasLayers<P>) return problem_.Layers();
+    return Fused();
+  }
+  bool has_layers() const override {
+    if constexpr (HasLayers<P>) return problem_.has_layers();
+    return false;
+  }
+  size_t activation_bytes([[maybe_unused]] Implementation which) const override {
+    if constexpr (HasActivations<P>) return problem_.activation_bytes(which);
+    return 0;
+  }
   Status TimeFused(benchmark::State& state) override {
-    Status status;
-    for (auto _ : state) {
-      status = problem_.Fused();
-      benchmark::DoNotOptimize(status);
-      benchmark::ClobberMemory();
-    }
-    return status;
+    return Time(state, [this] { return problem_.Fused(); });
+  }
+  Status TimeLayers(benchmark::State& state) override {
+    return Time(state, [this] { return Layers(); });
   }
   Status TimeUnfused(benchmark::State& state) override {
+    return Time(state, [this] { return problem_.Unfused(); });
+  }
+
+ private:
+  template <class Call>
+  static Status Time(benchmark::State& state, const Call& call) {
     Status status;
     for (auto _ : state) {
-      status = problem_.Unfused();
+      status = call();
       benchmark::DoNotOptimize(status);
       benchmark::ClobberMemory();
     }
     return status;
   }
 
- private:
   P problem_;
 };
 
