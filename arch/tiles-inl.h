@@ -21,6 +21,9 @@ namespace lanefuse::HWY_NAMESPACE {
 constexpr size_t kRowTile = kLoadsAhead ? 5 : 6;
 constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 
+// One vector of outputs: 6 sums wait for each other, 8 hide the latency of the adder.
+constexpr size_t kRowTileOneVector = kSmallCode ? kRowTile : 8;
+
 // A depthwise tile three taps wide keeps kRowTile sums for each vector of channels or row of the
 // output, and three weights. Two of either hide the latency of the sums: rows, which have inputs in
 // common at stride 1, where code may be large, otherwise vectors.

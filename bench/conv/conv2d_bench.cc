@@ -1,7 +1,8 @@
-// Convolutions: the layers of MobileNetV1, ResNet-8, DS-CNN and ResNet-50, and a few shapes beside.
+// Convolutions: the layers of the networks in bench/nets, and a few shapes beside.
 #include <algorithm>
 #include <string>
 
+#include "bench/nets/network.h"
 #include "bench/support/buffer.h"
 #include "bench/support/epilogues.h"
 #include "bench/support/suite.h"
@@ -146,68 +147,25 @@ void AddShape(Suite& suite, const std::string& epilogue, const Geometry& geometr
   suite.Add<ConvProblem>("conv", epilogue, geometry.Name(), geometry, epilogue);
 }
 
-// Howard et al., arXiv 1704.04861, Table 1, for an image of `size` pixels and 1 / `part` of the
-// channels.
-void AddMobileNet(Suite& suite, size_t size, size_t part) {
-  AddShape(suite, "bias_relu6", Square(size, 3, 32 / part, 3, 2));
-  struct Block {
-    size_t out, stride;
-  };
-  size_t in = 32 / part;
-  size /= 2;
-  for (const Block block : {Block{64, 1},
-                            {128, 2},
-                            {128, 1},
-                            {256, 2},
-                            {256, 1},
-                            {512, 2},
-                            {512, 1},
-                            {1024, 2},
-                            {1024, 1}}) {
-    AddShape(suite, "bias_relu6", Depthwise(size, in, block.stride));
-    size /= block.stride;
-    AddShape(suite, "bias_relu6", Pointwise(size, in, block.out / part));
-    in = block.out / part;
+// Every convolution of the networks in bench/nets.
+void AddNetworks(Suite& suite) {
+  for (const NamedNetwork& named : kNetworks) {
+    const Network net = named.make(false);
+    for (size_t i = 0; i < net.layers().size(); ++i) {
+      const Network::Layer& layer = net.layers()[i];
+      if (layer.kind != Network::Layer::kConvolution) continue;
+      std::string epilogue = "bias";
+      if (layer.add != Network::Layer::kNothing) epilogue += "_add";
+      if (layer.activation.kind == ActivationKind::kRelu) epilogue += "_relu";
+      if (layer.activation.kind == ActivationKind::kRelu6) epilogue += "_relu6";
+      const Shape& x = net.shape(net.InputOf(i));
+      AddShape(suite, epilogue, {x.height, x.width, layer.convolution});
+    }
   }
 }
 
 void AddConv(Suite& suite) {
-  AddMobileNet(suite, 224, 1);
-  AddMobileNet(suite, 96, 4);  // MLPerf Tiny, visual wake words
-
-  // ResNet-8 on 32 x 32 (MLPerf Tiny, CIFAR-10). The second convolution of a block adds the input.
-  AddShape(suite, "bias_relu", Square(32, 3, 16, 3, 1));
-  size_t size = 32, in = 16;
-  for (const size_t out : {16, 32, 64}) {
-    const size_t stride = out == in ? 1 : 2;
-    AddShape(suite, "bias_relu", Square(size, in, out, 3, stride));
-    if (stride == 2) AddShape(suite, "bias", Pointwise(size, in, out, 2));
-    size /= stride;
-    AddShape(suite, "bias_add_relu", Square(size, out, out, 3, 1));
-    in = out;
-  }
-
-  // DS-CNN (MLPerf Tiny, keywords): 49 x 10 features, 10 x 4 kernel, "same" padding.
-  AddShape(suite, "bias_relu",
-           {49,
-            10,
-            {.outputs = 64,
-             .channels = 1,
-             .kernel_h = 10,
-             .kernel_w = 4,
-             .stride_h = 2,
-             .stride_w = 2,
-             .padding = {4, 5, 1, 1}}});
-  AddShape(suite, "bias_relu",
-           {25,
-            5,
-            {.outputs = 64,
-             .channels = 64,
-             .kernel_h = 3,
-             .kernel_w = 3,
-             .groups = 64,
-             .padding = {1, 1, 1, 1}}});
-  AddShape(suite, "bias_relu", {25, 5, {.outputs = 64, .channels = 64}});
+  AddNetworks(suite);
 
   // The published comparison, with a ReLU, where the networks above have a ReLU6.
   for (const Geometry& g :

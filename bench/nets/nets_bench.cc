@@ -13,8 +13,8 @@ namespace {
 
 class NetProblem {
  public:
-  explicit NetProblem(Network (*make)())
-      : network_(make()),
+  explicit NetProblem(Network (*make)(bool values))
+      : network_(make(true)),
         with_bias_(network_, true),
         without_bias_(network_, false),
         x_(Random(network_.shape(0).size(), 99)),

@@ -17,7 +17,7 @@ void Same(size_t size, size_t kernel, size_t stride, size_t& before, size_t& aft
 }  // namespace
 
 size_t Network::Append(Layer layer, const Shape& output, size_t terms, double multiply_adds) {
-  if (terms != 0) {
+  if (with_values_ && terms != 0) {
     const auto seed = static_cast<uint32_t>(2 * layers_.size() + 1);
     FloatBuffer weights = Random(output.channels * terms, seed);
     FloatBuffer bias = Random(output.channels, seed + 1);
@@ -99,8 +99,8 @@ namespace {
 
 // MLPerf Tiny (Banbury et al., arXiv 2106.07597): keyword spotting, visual wake words, image
 // classification, anomaly detection.
-Network DsCnn() {
-  Network net("ds_cnn", {49, 10, 1});
+Network DsCnn(bool values) {
+  Network net(values, {49, 10, 1});
   net.Add({64, 10, 4, 2, Relu()});
   for (int block = 0; block < 4; ++block) {
     net.AddDepthwise(3, 1, Relu());
@@ -113,8 +113,8 @@ Network DsCnn() {
 }
 
 // Howard et al., arXiv 1704.04861, Table 1.
-Network MobileNetV1(std::string name, size_t size, size_t first, size_t classes, Activation act) {
-  Network net(std::move(name), {size, size, 3});
+Network MobileNetV1(bool values, size_t size, size_t first, size_t classes, Activation act) {
+  Network net(values, {size, size, 3});
   net.Add({first, 3, 3, 2, act});
   struct Block {
     size_t outputs, stride;
@@ -141,12 +141,12 @@ Network MobileNetV1(std::string name, size_t size, size_t first, size_t classes,
   return net;
 }
 
-Network MobileNetV1Quarter() { return MobileNetV1("mobilenet_v1_025_96", 96, 8, 2, Relu()); }
-Network MobileNetV1Full() { return MobileNetV1("mobilenet_v1_224", 224, 32, 1000, Relu6()); }
+Network MobileNetV1Quarter(bool values) { return MobileNetV1(values, 96, 8, 2, Relu()); }
+Network MobileNetV1Full(bool values) { return MobileNetV1(values, 224, 32, 1000, Relu6()); }
 
 // Sandler et al., arXiv 1801.04381, Table 2.
-Network MobileNetV2() {
-  Network net("mobilenet_v2_224", {224, 224, 3});
+Network MobileNetV2(bool values) {
+  Network net(values, {224, 224, 3});
   net.Add({32, 3, 3, 2, Relu6()});
   struct Stage {
     size_t expansion, outputs, repeats, stride;
@@ -177,8 +177,8 @@ Network MobileNetV2() {
 }
 
 // He et al., arXiv 1512.03385, as MLPerf Tiny cuts it: three stages of one block.
-Network ResNet8() {
-  Network net("resnet8_32", {32, 32, 3});
+Network ResNet8(bool values) {
+  Network net(values, {32, 32, 3});
   net.Add({16, 3, 3, 1, Relu()});
   for (const size_t outputs : {16, 32, 64}) {
     const size_t input = net.last();
@@ -195,8 +195,8 @@ Network ResNet8() {
 }
 
 // The same paper, Table 1, with the stride in the 3 x 3 convolution.
-Network ResNet50() {
-  Network net("resnet50_224", {224, 224, 3});
+Network ResNet50(bool values) {
+  Network net(values, {224, 224, 3});
   net.Add({64, 7, 7, 2, Relu()});
   net.AddMaxPool(3, 2);
   struct Stage {
@@ -219,8 +219,8 @@ Network ResNet50() {
   return net;
 }
 
-Network Autoencoder() {
-  Network net("autoencoder_640", {1, 1, 640});
+Network Autoencoder(bool values) {
+  Network net(values, {1, 1, 640});
   for (const size_t outputs : {128, 128, 128, 128, 8, 128, 128, 128, 128}) {
     net.AddConnected(outputs, Relu());
   }

@@ -3,7 +3,6 @@
 #define LANEFUSE_BENCH_NETS_NETWORK_H_
 
 #include <cstddef>
-#include <string>
 #include <vector>
 
 #include "bench/onednn/chain.h"
@@ -23,7 +22,8 @@ class Network {
  public:
   using Layer = onednn::ChainLayer;
 
-  Network(std::string name, Shape input) : name_(std::move(name)), shapes_{input} {}
+  // Without `values` it is a table alone, whose layers have no weights and no bias.
+  Network(bool values, Shape input) : with_values_(values), shapes_{input} {}
 
   // Each appends a layer and returns its tensor. Convolutions have "same" padding as TensorFlow
   // means it (the odd pixel behind the image), a bias, and weights whose scale keeps the size of
@@ -41,7 +41,6 @@ class Network {
   size_t AddConnected(size_t outputs, Activation activation);
   size_t AddSoftmax();
 
-  const std::string& name() const { return name_; }
   const std::vector<Layer>& layers() const { return layers_; }
   const Shape& shape(size_t tensor) const { return shapes_[tensor]; }
   const Shape& output() const { return shapes_.back(); }
@@ -58,7 +57,7 @@ class Network {
   size_t Append(Layer layer, const Shape& output, size_t terms, double multiply_adds);
   size_t AddConvolution(Conv2dShape shape, const Convolution& convolution);
 
-  std::string name_;
+  bool with_values_;
   std::vector<Layer> layers_;
   std::vector<Shape> shapes_;
   std::vector<FloatBuffer> values_;  // what the layers' spans see
@@ -69,7 +68,7 @@ class Network {
 // The seven networks of the benchmarks, made when they are asked for.
 struct NamedNetwork {
   const char* name;
-  Network (*make)();
+  Network (*make)(bool values);
 };
 extern const std::vector<NamedNetwork> kNetworks;
 

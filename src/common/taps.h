@@ -7,6 +7,8 @@
 
 namespace lanefuse {
 
+class RunTable;
+
 // Zeros that stand for pixels in the padding, kZeroRun channels at a time.
 constexpr size_t kZeroRun = 512;
 extern const float kZeros[kZeroRun];
@@ -17,13 +19,13 @@ struct Taps {
 
   size_t kernel_h = 1, kernel_w = 1;
   size_t length = 0;  // channels of one tap
-  size_t chunk = 0;   // channels between two looks at a pointer: `length`, or kZeroRun with padding
 
   // A tile reads its pointers from a table of columns: row r at tap kx finds its pixel at
   // columns[r * row_step + kx * tap_step]. The table holds for a whole row of taps (tap_step > 0),
   // or for one tap.
   size_t row_step = 1, tap_step = 0;
-  size_t first = 0;  // the row of the table that is the tile's first
+  size_t first = 0;          // the row of the table that is the tile's first
+  RunTable* runs = nullptr;  // of a dense tile, instead of a table
 
   // Without an image: row r starts at data + r * stride, tap rows are step_h apart.
   // With an image (columns > 0): `data` is its pixel (0, 0) and the first column is pixel x of row
@@ -42,12 +44,6 @@ struct Taps {
   // Fills the table for tap row ky (and tap kx, where the table holds for one tap).
   void Fill(size_t ky, size_t kx, const float** table) const;
 };
-
-// Channel c of a pixel in the table; the zeros are the same for every channel.
-inline const float* Channel(const float* pixel, size_t c) {
-  return pixel == kZeros ? pixel : pixel + c;
-}
-
 }  // namespace lanefuse
 
 #endif  // LANEFUSE_SRC_COMMON_TAPS_H_

@@ -12,6 +12,7 @@
 #include "arch/tiles-inl.h"
 #include "hwy/cache_control.h"
 #include "src/common/ops-inl.h"
+#include "src/common/runs.h"
 #include "src/common/taps.h"
 #include "src/epilogue/finish-inl.h"
 
@@ -60,11 +61,11 @@ struct Lane {};
 
 // Asks for the weights that this tile wants kPrefetchAhead steps from now: a panel is a stream that
 // the hardware follows only within a page, and 64 steps are a page. One or two rows have no load to
-// spare for it.
+// spare for it, nor has one vector.
 template <size_t kRows, size_t kVectors>
 HWY_INLINE void PrefetchWeights(const float* b0, const float* b1, const float* b2,
                                 const float* b3) {
-  if constexpr (kPrefetchAhead != 0 && kRows > 2) {
+  if constexpr (kPrefetchAhead != 0 && kRows > 2 && kVectors > 1) {
     constexpr size_t kAhead = kPrefetchAhead * kPanel;
     const size_t lanes = hn::Lanes(DF());
     hwy::Prefetch(b0 + kAhead);
@@ -74,9 +75,10 @@ HWY_INLINE void PrefetchWeights(const float* b0, const float* b1, const float* b
   }
 }
 
-// `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors. kTable: the
-// taps come from a table of addresses, and there is one tile; otherwise a tap row is one run of
-// memory. Named accumulators, because SVE vectors cannot be array elements.
+// `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 8
+// rows of one vector. kTable: the taps come from taps.runs, and there is one tile; otherwise a tap
+// row is one run of memory. Named accumulators, because SVE vectors cannot be array elements; rows
+// 6 and 7 have the second ones of rows 0 and 1.
 template <size_t kRows, size_t kVectors, bool kTable>
 HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
                         size_t count) {
@@ -97,8 +99,8 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
     const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
     const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
     const auto run = [&](const float* a0, const float* a1, const float* a2, const float* a3,
-                         const float* a4, const float* a5, size_t length) HWY_ATTR
-        __attribute__((always_inline)) {
+                         const float* a4, const float* a5, const float* a6, const float* a7,
+                         size_t length) HWY_ATTR __attribute__((always_inline)) {
       // Step k, whose inputs are lanes kLane of x0 to x5.
       const auto step = [&]<int kLane>(Lane<kLane>, size_t k, VF x0, VF x1, VF x2, VF x3, VF x4,
                                        VF x5) HWY_ATTR __attribute__((always_inline)) {
@@ -118,6 +120,8 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
         if constexpr (kRows > 3) row(a3, x3, c30, c31, c32, c33);
         if constexpr (kRows > 4) row(a4, x4, c40, c41, c42, c43);
         if constexpr (kRows > 5) row(a5, x5, c50, c51, c52, c53);
+        if constexpr (kRows > 6) c01 = Fma(hn::Set(d, a6[k]), w0, c01);
+        if constexpr (kRows > 7) c11 = Fma(hn::Set(d, a7[k]), w0, c11);
       };
       size_t k = 0;
       if constexpr (kLaneFactors) {
@@ -145,37 +149,39 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
       b3 += length * kPanel;
     };
     if constexpr (kTable) {
-      const float* table[Taps::kMaxColumns];
-      for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
-        if (taps.tap_step != 0) taps.Fill(ky, 0, table);
-        for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
-          if (taps.tap_step == 0) taps.Fill(ky, kx, table);
-          const float* const* pixel = table + taps.first * taps.row_step + kx * taps.tap_step;
-          const size_t step = taps.row_step;
-          for (size_t c = 0; c < taps.length; c += taps.chunk) {
-            run(Channel(pixel[0], c), Channel(pixel[kRows > 1 ? step : 0], c),
-                Channel(pixel[kRows > 2 ? 2 * step : 0], c),
-                Channel(pixel[kRows > 3 ? 3 * step : 0], c),
-                Channel(pixel[kRows > 4 ? 4 * step : 0], c),
-                Channel(pixel[kRows > 5 ? 5 * step : 0], c), std::min(taps.chunk, taps.length - c));
-          }
+      RunTable& table = *taps.runs;
+      table.Rewind();
+      do {
+        for (size_t i = 0; i < table.runs(); ++i) {
+          const float* const* row = table.rows(i) + taps.first;
+          run(row[0], row[kRows > 1 ? 1 : 0], row[kRows > 2 ? 2 : 0], row[kRows > 3 ? 3 : 0],
+              row[kRows > 4 ? 4 : 0], row[kRows > 5 ? 5 : 0], row[kRows > 6 ? 6 : 0],
+              row[kRows > 7 ? 7 : 0], table.length(i));
         }
-      }
+      } while (table.Next());
     } else {
       const float* a = data;
       const size_t stride = taps.stride;
       for (size_t ky = 0; ky < taps.kernel_h; ++ky, a += taps.step_h) {
         run(a, a + (kRows > 1 ? stride : 0), a + (kRows > 2 ? 2 * stride : 0),
             a + (kRows > 3 ? 3 * stride : 0), a + (kRows > 4 ? 4 * stride : 0),
-            a + (kRows > 5 ? 5 * stride : 0), taps.length);
+            a + (kRows > 5 ? 5 * stride : 0), a + (kRows > 6 ? 6 * stride : 0),
+            a + (kRows > 7 ? 7 * stride : 0), taps.length);
       }
       data += kRows * stride;
     }
 
-    FinishRows<kRows, kVectors>(out, finish, tile * kRows, 0, c00, c01, c02, c03, c10, c11, c12,
-                                c13, c20, c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
-                                c50, c51, c52, c53);
-    finish.Advance(kRows);
+    constexpr size_t kFirst = std::min<size_t>(kRows, 6);
+    FinishRows<kFirst, kVectors>(out, finish, tile * kRows, 0, c00, c01, c02, c03, c10, c11, c12,
+                                 c13, c20, c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
+                                 c50, c51, c52, c53);
+    finish.Advance(kFirst);
+    if constexpr (kRows > kFirst) {
+      static_assert(kVectors == 1);
+      FinishColumns<kRows - kFirst, 1>(out, finish, tile * kRows + kFirst, 0, c01, zero, c11, zero,
+                                       zero, zero, zero, zero, zero, zero, zero, zero);
+      finish.Advance(kRows - kFirst);
+    }
   } while (++tile < count);
 }
 
@@ -193,6 +199,10 @@ HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weigh
   if constexpr (!kSmallCode) {
     if (rows == 3) return Tiles<3, kVectors, kTable>(taps, weights, out, count);
     if (rows == 5) return Tiles<5, kVectors, kTable>(taps, weights, out, count);
+  }
+  if constexpr (kVectors == 1 && kRowTileOneVector > kRowTile) {
+    if (rows == 7) return Tiles<7, 1, kTable>(taps, weights, out, count);
+    if (rows == 8) return Tiles<8, 1, kTable>(taps, weights, out, count);
   }
   return Tiles<kRowTile, kVectors, kTable>(taps, weights, out, count);
 }

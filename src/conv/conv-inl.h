@@ -33,19 +33,36 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end, s
   const float* group = args.panels + g * ((outputs + kPanel - 1) / kPanel) * panel_stride;
   Patch patch;
   const size_t inner_end = InnerEnd(args);
+  RunTable table = TableFor(args, g * channels, channels);
   Taps taps;
+  taps.runs = &table;
   TileCursor cursor(args, begin);
+  if (args.scattered) {
+    const size_t row = Quotient(cursor.tile().pixel, args.across);
+    const size_t image = Quotient(row, args.down);
+    table.Seek(image, row - image * args.down, cursor.tile().pixel - row * args.across);
+  }
   for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
-    DenseTaps(args, t, g * channels, channels, patch, taps);
     size_t count = 1;
-    if (taps.columns == 0 && !taps.copied) {
-      count = cursor.Together(std::min(together, end - unit), inner_end);
+    bool strided;
+    if (args.scattered) {
+      const ConvTile here = {table.image(), table.row(), table.column(), t.pixels};
+      strided = here.pixel + t.pixels <= args.across &&
+                StridedTaps(args, here, g * channels, channels, nullptr, taps);
+      if (strided) table.Skip(t.pixels);
+    } else {
+      strided = StridedTaps(args, t, g * channels, channels, &patch, taps);
+      if (strided && !taps.copied) {
+        count = cursor.Together(std::min(together, end - unit), inner_end);
+      }
+      if (!strided) table.Seek(t.image, t.row, t.pixel);
     }
+    if (!strided) table.Take(t.pixels);
     for (size_t n = n0; n < n1; n += width) {
       const TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
       const TileOut out = ConvOut(args, t, g * outputs + n, std::min(width, n1 - n));
-      if (taps.columns == 0) {
+      if (strided) {
         RunTiles<false>(t.pixels, taps, weights, out, count);
       } else {
         RunTiles<true>(t.pixels, taps, weights, out, 1);

@@ -25,7 +25,10 @@ void Conv2dF32(const ConvArgs& args, size_t begin, size_t end) {
   }
 }
 
-size_t ConvRowTile() { return kRowTile; }
+size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan) {
+  if (plan != ConvPlan::kDense) return kRowTile;
+  return GroupOutputs(s) <= hn::Lanes(DF()) ? kRowTileOneVector : kRowTile;
+}
 
 }  // namespace lanefuse::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -77,6 +80,9 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .tiles = 0,
           .pixels = 0,
           .longer = 0,
+          .scattered = false,
+          .down = 0,
+          .across = 0,
           .origin = {}};
 }
 
@@ -87,17 +93,37 @@ bool IsPointwise(const Conv2dShape& s) {
 }
 
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
+  const Conv2dShape& s = *args.shape;
   const ImageView<const float>& x = args.x;
-  const bool rows_meet = x.height <= 1 || x.row_stride == x.width * x.pixel_stride;
-  const bool images_meet = x.images <= 1 || x.image_stride == x.height * x.width * x.pixel_stride;
-  if (flat && IsPointwise(*args.shape) && rows_meet && images_meet) {
-    TilePos& origin = args.origin;
-    origin = {0, 0, (origin.image * height + origin.row) * x.width + origin.pixel, 0};
-    args.x.width = args.y.width = x.images * x.height * x.width;
-    args.x.height = args.y.height = args.x.images = args.y.images = 1;
+  const size_t most = HWY_DISPATCH_TABLE(ConvRowTile)[target](s, args.plan);
+  args.down = args.y.height;
+  args.across = args.y.width;
+  args.tiles = QuotientUp(args.across, most);
+  bool one_row = false;
+  if (flat && IsPointwise(s)) {
+    const bool rows_meet = x.height <= 1 || x.row_stride == x.width * x.pixel_stride;
+    const bool images_meet = x.images <= 1 || x.image_stride == x.height * x.width * x.pixel_stride;
+    one_row = rows_meet && images_meet;
+    if (one_row) {
+      args.x.width = x.images * x.height * x.width;
+      args.x.height = args.x.images = 1;
+      args.across *= args.y.images * args.y.height;
+      args.down = 1;
+    }
+  } else if (flat && args.plan == ConvPlan::kDense) {
+    // Its addresses take time for each tile, so there must be something to win.
+    constexpr size_t kMinDepth = 64;
+    const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
+    args.scattered = depth >= kMinDepth && (args.tiles * most - args.across) * 32 > args.across;
+    one_row = args.scattered;
   }
-  const size_t row_tile = HWY_DISPATCH_TABLE(ConvRowTile)[target]();
-  args.tiles = QuotientUp(args.y.width, row_tile);
+  if (one_row) {
+    TilePos& origin = args.origin;
+    origin = {0, 0, (origin.image * height + origin.row) * args.y.width + origin.pixel, 0};
+    args.y.width = args.y.images * args.y.height * args.y.width;
+    args.y.height = args.y.images = 1;
+    args.tiles = QuotientUp(args.y.width, most);
+  }
   args.pixels = args.tiles <= 1 ? args.y.width : Quotient(args.y.width, args.tiles);
   args.longer = args.y.width - args.pixels * args.tiles;
 }
@@ -128,7 +154,7 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
   if (y.images == 0 || y.height == 0 || y.width == 0) return {};
 
   ConvArgs args = ConvArgsFor(w, chain, x, y);
-  CutTiles(args, IsPointwise(shape) && IsFlat(chain, output), y.height, target);
+  CutTiles(args, IsFlat(chain, output), y.height, target);
   size_t work = 0;  // asked for by several threads alone
   if (parallel.threads != 1 &&
       (!MulAddSize(y.images * y.height * y.width, shape.kernel_h * shape.kernel_w, 0, work) ||

@@ -6,6 +6,7 @@
 
 #include "lanefuse/conv.h"
 #include "src/common/divide.h"
+#include "src/common/runs.h"
 #include "src/common/taps.h"
 #include "src/epilogue/chain.h"
 
@@ -40,7 +41,9 @@ struct ConvArgs {
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2
   size_t tiles;          // of one output row: the first `longer` have a pixel more than `pixels`
   size_t pixels, longer;
-  TilePos origin;  // where y begins in the whole output: what operands of the chain go by
+  bool scattered;       // y is one row of pixels, whose tiles do not end with the rows of an image
+  size_t down, across;  // pixels of an image of the output, whatever form y has taken
+  TilePos origin;       // where y begins in the whole output: what operands of the chain go by
 };
 
 // y = chain(w * x), not yet cut into tiles: `chain` and w must outlive it.
@@ -50,10 +53,11 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
 // A 1x1 convolution with stride 1 and without padding: its pixels know nothing of each other.
 bool IsPointwise(const Conv2dShape& shape);
 
-// Cuts the images of `args` into tiles. A pointwise convolution without gaps between rows is one
-// long row of pixels, whatever the image: tiles of full height, and a batch is no different from a
-// large image. `flat`: neither the whole output nor operands of the chain have gaps (IsFlat); it
-// has `height` rows in each image.
+// Cuts the images of `args` into tiles. An output without gaps between rows can be one long row of
+// pixels, whatever the image, so that all tiles have full height, and a batch is no different from
+// a large image: pointwise convolutions where the input has no gaps either, and dense ones whose
+// rows would be cut badly. `flat`: neither the whole output nor operands of the chain have gaps
+// (IsFlat); it has `height` rows in each image.
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target);
 
 // Runs all tiles, on this thread.
@@ -145,11 +149,15 @@ struct Patch {
   alignas(64) float data[kFloats];
 };
 
-// The same for a dense tile, in the form that costs least: neighbouring taps that are neighbours in
-// memory become one long run. Where runs would be short or meet the padding and a tile reads little
-// (first layers), its inputs are copied into `patch`, on the stack: one run for each pixel.
-void DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-               Patch& patch, Taps& taps);
+// The same for a dense tile whose rows lie equally far apart, as they do away from the padding:
+// neighbouring taps that are neighbours in memory become one long run. With a `patch`, where runs
+// would be short or meet the padding and a tile reads little (first layers), its inputs are copied
+// there: one run for each pixel. False where neither is possible: that takes a table.
+bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+                 Patch* patch, Taps& taps);
+
+// For any dense tile.
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels);
 
 // The first output pixel of a row whose taps leave the image on the right. Tiles that end at or
 // before it, and follow an inner tile, are inner tiles too.

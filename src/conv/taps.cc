@@ -148,7 +148,6 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   const size_t last_y = static_cast<size_t>(taps.y) + s.dilation_h * (s.kernel_h - 1);
   const size_t last_x = static_cast<size_t>(taps.x) + columns - 1;
   taps.border = taps.y < 0 || taps.x < 0 || last_y >= args.x.height || last_x >= args.x.width;
-  taps.chunk = taps.border ? kZeroRun : channels;
   const bool row_table = columns <= Taps::kMaxColumns;
   taps.columns = row_table ? columns : t.pixels;
   taps.row_step = row_table ? s.stride_w : 1;
@@ -162,51 +161,58 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   taps.pixel_stride = args.x.pixel_stride;
 }
 
-void DenseTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-               Patch& patch, Taps& taps) {
+bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+                 Patch* patch, Taps& taps) {
   const Conv2dShape& s = *args.shape;
   ImageTaps(args, t, channel, channels, taps);
+  taps.copied = false;
   const size_t run = s.kernel_w * channels;
   const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && taps.pixel_stride == channels);
-  taps.copied = false;
+  constexpr size_t kMost = Patch::kTileFloats;
+  const bool copies = patch != nullptr && s.kernel_h * s.kernel_w > 1 && taps.tap_step == 1 &&
+                      s.kernel_h <= kMost && run <= kMost && t.pixels * s.kernel_h * run <= kMost;
   // Below this length the code around a run takes longer than the run.
   constexpr size_t kShortRun = 5;
-  constexpr size_t kMost = Patch::kTileFloats;
-  if ((taps.border || !one_run || run < kShortRun) && s.kernel_h * s.kernel_w > 1 &&
-      taps.tap_step == 1 && s.kernel_h <= kMost && run <= kMost &&
-      t.pixels * s.kernel_h * run <= kMost) {
-    const bool there = patch.image == t.image && t.row - patch.row < patch.rows &&
-                       patch.pixel == t.pixel && patch.channel == channel;
-    if (!there) {
-      Taps all = taps;
-      patch.rows = 1;
-      if (args.tiles == 1 && s.dilation_h == 1) {
-        const size_t fit = Quotient(Patch::kFloats, t.pixels * run) - s.kernel_h;
-        patch.rows = std::min(Quotient(fit, s.stride_h) + 1, args.y.height - t.row);
-        all.kernel_h += (patch.rows - 1) * s.stride_h;
-      }
-      CopyPatch(all, t, patch.data);
-      patch.stride = all.kernel_h * run;
-      patch.image = t.image;
-      patch.row = t.row;
-      patch.pixel = t.pixel;
-      patch.channel = channel;
-    }
-    taps.kernel_h = 1;
-    taps.data = patch.data + (t.row - patch.row) * s.stride_h * run;
-    taps.length = taps.chunk = s.kernel_h * run;
-    taps.stride = patch.stride;
-    taps.columns = 0;
-    taps.copied = true;
-    return;
+  if (!taps.border && one_run && (!copies || run >= kShortRun)) {
+    taps.length = run;
+    taps.data += static_cast<size_t>(taps.y) * taps.row_stride +
+                 static_cast<size_t>(taps.x) * taps.pixel_stride;
+    taps.stride = s.stride_w * taps.pixel_stride;
+    taps.step_h = s.dilation_h * taps.row_stride;
+    return true;
   }
-  if (taps.border || !one_run) return;
-  taps.length = taps.chunk = run;
-  taps.data += static_cast<size_t>(taps.y) * taps.row_stride +
-               static_cast<size_t>(taps.x) * taps.pixel_stride;
-  taps.stride = s.stride_w * taps.pixel_stride;
-  taps.step_h = s.dilation_h * taps.row_stride;
-  taps.columns = 0;
+  if (!copies) return false;
+  const bool there = patch->image == t.image && t.row - patch->row < patch->rows &&
+                     patch->pixel == t.pixel && patch->channel == channel;
+  if (!there) {
+    Taps all = taps;
+    patch->rows = 1;
+    if (args.tiles == 1 && s.dilation_h == 1) {
+      const size_t fit = Quotient(Patch::kFloats, t.pixels * run) - s.kernel_h;
+      patch->rows = std::min(Quotient(fit, s.stride_h) + 1, args.y.height - t.row);
+      all.kernel_h += (patch->rows - 1) * s.stride_h;
+    }
+    CopyPatch(all, t, patch->data);
+    patch->stride = all.kernel_h * run;
+    patch->image = t.image;
+    patch->row = t.row;
+    patch->pixel = t.pixel;
+    patch->channel = channel;
+  }
+  taps.kernel_h = 1;
+  taps.data = patch->data + (t.row - patch->row) * s.stride_h * run;
+  taps.length = s.kernel_h * run;
+  taps.stride = patch->stride;
+  taps.copied = true;
+  return true;
+}
+
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels) {
+  const Conv2dShape& s = *args.shape;
+  return {{s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
+           s.padding.top, s.padding.left, channels},
+          {args.x.data + channel, args.x.height, args.x.width, args.x.image_stride,
+           args.x.row_stride, args.x.pixel_stride, args.down, args.across}};
 }
 
 size_t InnerEnd(const ConvArgs& args) {

@@ -29,7 +29,7 @@ HWY_INLINE TileWeights LinearWeights(const LinearArgs& args, size_t n) {
 
 HWY_INLINE Taps LinearTaps(const LinearArgs& args, size_t m) {
   Taps taps;
-  taps.length = taps.chunk = args.inputs;
+  taps.length = args.inputs;
   taps.data = args.x + m * args.x_stride;
   taps.stride = args.x_stride;
   return taps;

@@ -1,0 +1,127 @@
+#include "src/common/runs.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "src/common/divide.h"
+#include "src/common/taps.h"
+
+namespace lanefuse {
+
+void RunTable::Seek(size_t image, size_t row, size_t column) {
+  image_ = image;
+  row_ = row;
+  column_ = column;
+}
+
+void RunTable::Skip(size_t rows) {
+  column_ += rows;
+  while (column_ >= images_.outputs_across) {
+    column_ -= images_.outputs_across;
+    if (++row_ == images_.outputs_down) {
+      row_ = 0;
+      ++image_;
+    }
+  }
+}
+
+void RunTable::Take(size_t rows) {
+  const Kernel& k = kernel_;
+  const Images& images = images_;
+  const size_t reach_down = (k.height - 1) * k.dilation_h;
+  const size_t reach_across = (k.width - 1) * k.dilation_w;
+  const size_t step = k.stride_w * images.pixel_stride * sizeof(float);
+  size_t y = 0, x = 0;
+  uintptr_t address = 0;
+  bool down = false, across = false, fresh = true;
+  for (size_t r = 0; r < rows; ++r) {
+    if (fresh) {
+      // Unsigned arithmetic: what lies before the image wraps, and wraps back.
+      y = row_ * k.stride_h - k.top;
+      x = column_ * k.stride_w - k.left;
+      address = reinterpret_cast<uintptr_t>(images.data) +
+                (image_ * images.image_stride + y * images.row_stride + x * images.pixel_stride) *
+                    sizeof(float);
+      down |= y >= images.height || y + reach_down >= images.height;
+      fresh = false;
+    }
+    across |= x >= images.width || x + reach_across >= images.width;
+    y_[r] = y;
+    x_[r] = x;
+    address_[r] = address;
+    x += k.stride_w;
+    address += step;
+    if (++column_ == images.outputs_across) {
+      column_ = 0;
+      if (++row_ == images.outputs_down) {
+        row_ = 0;
+        ++image_;
+      }
+      fresh = true;
+    }
+  }
+  for (size_t r = rows; r < kRows; ++r) {  // so that every loop over rows has a fixed length
+    y_[r] = y_[rows - 1];
+    x_[r] = x_[rows - 1];
+    address_[r] = address_[rows - 1];
+  }
+  border_down_ = down;
+  border_across_ = across;
+  Fill(true);
+}
+
+uint32_t RunTable::OutsideDown(size_t tap_row) const {
+  const size_t offset = tap_row * kernel_.dilation_h;
+  const size_t height = images_.height;
+  uint32_t outside = 0;
+  for (size_t r = 0; r < kRows; ++r) outside |= uint32_t{y_[r] + offset >= height} << r;
+  return outside;
+}
+
+uint32_t RunTable::OutsideAcross(size_t tap) const {
+  const size_t offset = tap * kernel_.dilation_w;
+  const size_t width = images_.width;
+  uint32_t outside = 0;
+  for (size_t r = 0; r < kRows; ++r) outside |= uint32_t{x_[r] + offset >= width} << r;
+  return outside;
+}
+
+void RunTable::Fill(bool from_start) {
+  const Kernel& k = kernel_;
+  if (from_start) tap_row_ = tap_ = channel_ = 0;
+  at_start_ = from_start;
+  // Taps side by side are neighbours in memory.
+  const bool joined =
+      !border_across_ && k.dilation_w == 1 && (k.width == 1 || images_.pixel_stride == k.channels);
+  const size_t span = joined ? k.width * k.channels : k.channels;
+  const size_t most = border_down_ || border_across_ ? std::min(span, kZeroRun) : span;
+  constexpr size_t kKnown = 16;
+  uint32_t across[kKnown];
+  if (border_across_) {
+    for (size_t tap = 0; tap < std::min(k.width, kKnown); ++tap) across[tap] = OutsideAcross(tap);
+  }
+  uint32_t down = border_down_ ? OutsideDown(tap_row_) : 0;
+  size_t run = 0;
+  while (run < kRuns && tap_row_ < k.height) {
+    uint32_t outside = down;
+    if (border_across_) outside |= tap_ < kKnown ? across[tap_] : OutsideAcross(tap_);
+    const size_t offset = tap_row_ * k.dilation_h * images_.row_stride +
+                          tap_ * k.dilation_w * images_.pixel_stride + channel_;
+    const float** const to = row_of_[run];
+    for (size_t r = 0; r < kRows; ++r) {
+      to[r] = reinterpret_cast<const float*>(address_[r] + offset * sizeof(float));
+    }
+    for (; outside != 0; outside &= outside - 1) to[std::countr_zero(outside)] = kZeros;
+    length_[run++] = std::min(most, span - channel_);
+    channel_ += most;
+    if (channel_ < span) continue;
+    channel_ = 0;
+    if (!joined && ++tap_ < k.width) continue;
+    tap_ = 0;
+    ++tap_row_;
+    if (border_down_) down = OutsideDown(tap_row_);
+  }
+  runs_ = run;
+}
+
+}  // namespace lanefuse
