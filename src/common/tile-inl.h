@@ -75,6 +75,17 @@ HWY_INLINE void PrefetchWeights(const float* b0, const float* b1, const float* b
   }
 }
 
+// Asks for the operand that a tile adds at its end.
+template <size_t kRows>
+HWY_INLINE void PrefetchOperand(const Finish& f) {
+  if constexpr (kPrefetchOperand) {
+    if (f.add == nullptr) return;
+    for (size_t r = 0; r < kRows; ++r) {
+      for (size_t c = 0; c < f.cols; c += kPanel) hwy::Prefetch(f.add + r * f.add_stride + c);
+    }
+  }
+}
+
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 8
 // rows of one vector. kTable: the taps come from taps.runs, and there is one tile; otherwise a tap
 // row is one run of memory. Named accumulators, because SVE vectors cannot be array elements; rows
@@ -88,6 +99,7 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
   Finish finish(out);
   size_t tile = 0;
   do {
+    PrefetchOperand<kRows>(finish);
     VF c00 = zero, c01 = zero, c02 = zero, c03 = zero;
     VF c10 = zero, c11 = zero, c12 = zero, c13 = zero;
     VF c20 = zero, c21 = zero, c22 = zero, c23 = zero;
