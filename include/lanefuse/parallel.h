@@ -12,6 +12,7 @@ namespace lanefuse {
 //
 // The results do not depend on any of it. Work below a measured threshold stays on the calling
 // thread; no thread is created other than by OpenMP, and none outlives a call other than OpenMP's.
+// LLVM's OpenMP allocates memory whenever it wakes its threads, GNU's when it makes them.
 struct Parallel {
   // Runs part(argument, i) for every i in [0, parts), in any order, on any threads, and returns
   // when all are done.

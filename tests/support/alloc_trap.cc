@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "src/common/partition.h"
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
     __has_feature(memory_sanitizer)
@@ -37,6 +39,17 @@ std::atomic<size_t> g_count{0};
 NoAllocScope::NoAllocScope() : before_(g_count.load()) { ++g_active; }
 NoAllocScope::~NoAllocScope() { --g_active; }
 size_t NoAllocScope::count() const { return g_count.load() - before_; }
+
+size_t AllocationsOfOpenMp() {
+  const auto region = [] {
+    RunParts(
+        {.threads = 2}, 2, [](void*, size_t) {}, nullptr);
+  };
+  region();  // makes the threads
+  const NoAllocScope scope;
+  region();
+  return scope.count();
+}
 
 #if defined(LANEFUSE_TEST_SANITIZER_HOOKS)
 
