@@ -15,7 +15,7 @@ import os
 import statistics
 import sys
 
-IMPLEMENTATIONS = ("lanefuse", "unfused", "onednn")
+IMPLEMENTATIONS = ("lanefuse", "layers", "unfused", "onednn")
 NOISY = 0.2
 
 
@@ -56,23 +56,32 @@ def read(path):
         row = rows.setdefault(key, {
             "family": family, "epilogue": epilogue, "dtype": dtype, "shape": shape,
             "target": target, "threads": int(threads[1:]), "group": group_of(family, shape),
+            "flops_per_byte": 0.0,
             "implementations": {}})
         cell = row["implementations"].setdefault(
-            implementation, {"times": [], "peaks": [], "label": run.get("label", "")})
+            implementation, {"times": [], "peaks": [], "gflops": [], "gbps": [],
+                             "label": run.get("label", "")})
         if run.get("error_occurred") or run.get("skipped"):
             cell["error"] = run.get("error_message", "wrong result")
             continue
         assert run["time_unit"] == "us", run["time_unit"]
         cell["times"].append(run["cpu_time"] if row["threads"] == 1 else run["real_time"])
         cell["peaks"].append(run.get("peak", 0.0))
+        cell["gflops"].append(run.get("GFLOPS", 0.0))
+        cell["gbps"].append(run.get("GBps", 0.0))
+        if "activation_bytes" in run:
+            cell["activation_bytes"] = run["activation_bytes"]
     for row in rows.values():
         for cell in row["implementations"].values():
             times = cell.pop("times")
-            peaks = cell.pop("peaks")
+            peaks, gflops, gbps = cell.pop("peaks"), cell.pop("gflops"), cell.pop("gbps")
             if times and "error" not in cell:
                 cell["us"] = statistics.median(times)
                 cell["spread"] = spread(times)
                 cell["peak"] = statistics.median(peaks)
+                cell["gflops"] = statistics.median(gflops)
+                if max(gbps) > 0:
+                    row["flops_per_byte"] = max(gflops) / max(gbps)
         ours = row["implementations"].get("lanefuse", {}).get("us")
         row["ratios"] = {}
         for other in ("unfused", "onednn"):
@@ -124,18 +133,26 @@ def number(value, digits=4):
 
 def print_rows(rows, names):
     width = max(len(name) for name in names)
-    print(f"{'shape':{width}}  {'ours us':>9} {'unfused':>9} {'oneDNN':>9}  "
-          f"{'unf/ours':>8} {'1DNN/ours':>9}  {'limit':>5}")
+    # Only networks have a column for calls layer by layer, and one for memory.
+    layers = any("layers" in row["implementations"] for row in rows)
+    extra = f" {'layers':>9}" if layers else ""
+    memory = "  MB of activations: ours, unfused, oneDNN" if layers else ""
+    print(f"{'shape':{width}}  {'ours us':>9}{extra} {'unfused':>9} {'oneDNN':>9}  "
+          f"{'unf/ours':>8} {'1DNN/ours':>9}  {'limit':>5}{memory}")
     for row, name in zip(rows, names):
-        cells = [row["implementations"].get(name, {}) for name in IMPLEMENTATIONS]
-        times = [("WRONG" if "error" in cell else number(cell.get("us"))) for cell in cells]
+        cells = {name: row["implementations"].get(name, {}) for name in IMPLEMENTATIONS}
+        times = [("WRONG" if "error" in cell else number(cell.get("us")))
+                 for key, cell in cells.items() if layers or key != "layers"]
         ratios = [row["ratios"].get(other) for other in ("unfused", "onednn")]
-        peak = cells[0].get("peak")
+        peak = cells["lanefuse"].get("peak")
         limit = f"{100 * peak:.0f}%" if peak is not None else ""
-        print(f"{name:{width}}  {times[0]:>9} {times[1]:>9} {times[2]:>9}  "
+        sizes = [cells[key].get("activation_bytes") for key in ("lanefuse", "unfused", "onednn")]
+        memory = "".join(f"  {'' if size is None else number(size / 1e6):>7}" for size in sizes)
+        print(f"{name:{width}}  {' '.join(f'{time:>9}' for time in times)}  "
               f"{'' if ratios[0] is None else f'{ratios[0]:.2f}':>8} "
               f"{'' if ratios[1] is None else f'{ratios[1]:.2f}':>9}  {limit:>5}"
-              f"{' ~' if row['noisy'] else ''}{' ref' if row['reference'] else ''}")
+              f"{memory if layers else ''}"
+              f"{' ~' if row['noisy'] else ''}{' ref' if row['reference'] else ''}".rstrip())
 
 
 def print_summary(summary):
@@ -172,7 +189,11 @@ def main():
               f"{context['peak_gflops']} GFLOP/s, reads {context['read_l1_gbps']} / "
               f"{context['read_l2_gbps']} / {context['read_l3_gbps']} / "
               f"{context['read_memory_gbps']} GB/s from L1 / L2 / L3 / memory\n")
-        print_rows(rows, [f"{row['family']}/{row['epilogue']}/{row['shape']}" for row in rows])
+        for group in ([row for row in rows if row["family"] != "net"],
+                      [row for row in rows if row["family"] == "net"]):
+            if group:
+                print_rows(group, [f"{row['family']}/{row['epilogue']}/{row['shape']}"
+                                   for row in group])
         summary = summarise(rows)
         print_summary(summary)
         if any(row["noisy"] for row in rows):
