@@ -99,7 +99,8 @@ def rooflines(run, rows):
     figure, axes = pyplot.subplots(down, across, squeeze=False, layout="constrained",
                                    figsize=(4.2 * across, 3.4 * down))
     peak = float(context["peak_gflops"])
-    roofs = [(level, float(context[f"read_{level}_gbps"])) for level in ("l1", "l2", "l3", "memory")]
+    levels = ("l1", "l2", "l3", "memory")
+    roofs = [(level, float(context[f"read_{level}_gbps"])) for level in levels]
     for panel, group in zip(axes.flat, groups):
         members = [row for row in rows if row["group"] == group]
         xs = [row["flops_per_byte"] for row in members]
