@@ -7,6 +7,16 @@
 #include "src/common/taps.h"
 
 namespace lanefuse {
+namespace {
+
+// The rows whose coordinate, `offset` further on, lies outside [0, size).
+uint32_t Outside(const size_t (&at)[RunTable::kRows], size_t offset, size_t size) {
+  uint32_t outside = 0;
+  for (size_t r = 0; r < RunTable::kRows; ++r) outside |= uint32_t{at[r] + offset >= size} << r;
+  return outside;
+}
+
+}  // namespace
 
 void RunTable::Seek(size_t image, size_t row, size_t column) {
   image_ = image;
@@ -70,24 +80,14 @@ void RunTable::Take(size_t rows) {
   Fill(true);
 }
 
-uint32_t RunTable::OutsideDown(size_t tap_row) const {
-  const size_t offset = tap_row * kernel_.dilation_h;
-  const size_t height = images_.height;
-  uint32_t outside = 0;
-  for (size_t r = 0; r < kRows; ++r) outside |= uint32_t{y_[r] + offset >= height} << r;
-  return outside;
-}
-
-uint32_t RunTable::OutsideAcross(size_t tap) const {
-  const size_t offset = tap * kernel_.dilation_w;
-  const size_t width = images_.width;
-  uint32_t outside = 0;
-  for (size_t r = 0; r < kRows; ++r) outside |= uint32_t{x_[r] + offset >= width} << r;
-  return outside;
-}
-
 void RunTable::Fill(bool from_start) {
   const Kernel& k = kernel_;
+  const auto outside_down = [&] {
+    return border_down_ ? Outside(y_, tap_row_ * k.dilation_h, images_.height) : 0;
+  };
+  const auto outside_across = [&](size_t tap) {
+    return Outside(x_, tap * k.dilation_w, images_.width);
+  };
   if (from_start) tap_row_ = tap_ = channel_ = 0;
   at_start_ = from_start;
   // Taps side by side are neighbours in memory.
@@ -98,13 +98,13 @@ void RunTable::Fill(bool from_start) {
   constexpr size_t kKnown = 16;
   uint32_t across[kKnown];
   if (border_across_) {
-    for (size_t tap = 0; tap < std::min(k.width, kKnown); ++tap) across[tap] = OutsideAcross(tap);
+    for (size_t tap = 0; tap < std::min(k.width, kKnown); ++tap) across[tap] = outside_across(tap);
   }
-  uint32_t down = border_down_ ? OutsideDown(tap_row_) : 0;
+  uint32_t down = outside_down();
   size_t run = 0;
   while (run < kRuns && tap_row_ < k.height) {
     uint32_t outside = down;
-    if (border_across_) outside |= tap_ < kKnown ? across[tap_] : OutsideAcross(tap_);
+    if (border_across_) outside |= tap_ < kKnown ? across[tap_] : outside_across(tap_);
     const size_t offset = tap_row_ * k.dilation_h * images_.row_stride +
                           tap_ * k.dilation_w * images_.pixel_stride + channel_;
     const float** const to = row_of_[run];
@@ -119,7 +119,7 @@ void RunTable::Fill(bool from_start) {
     if (!joined && ++tap_ < k.width) continue;
     tap_ = 0;
     ++tap_row_;
-    if (border_down_) down = OutsideDown(tap_row_);
+    down = outside_down();
   }
   runs_ = run;
 }

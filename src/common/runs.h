@@ -54,8 +54,6 @@ class RunTable {
 
  private:
   void Fill(bool from_start);
-  uint32_t OutsideDown(size_t tap_row) const;
-  uint32_t OutsideAcross(size_t tap) const;
 
   const Kernel kernel_;
   const Images images_;
