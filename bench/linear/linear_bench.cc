@@ -33,6 +33,40 @@ class PackedProblem : public LinearProblem {
   Status packing_;
 };
 
+// Queries, keys and values: three layers with one input, n outputs in all. "Unfused" is a call for
+// each; oneDNN has them as one layer.
+class GroupProblem : public LinearProblem {
+ public:
+  GroupProblem(size_t m, size_t k, size_t n) : LinearProblem(m, k, n, "none") {
+    for (size_t i = 0; i < kLayers; ++i) {
+      const size_t outputs = n / kLayers;
+      bytes_[i] = FloatBuffer(PackedLinear::Bytes(outputs, k) / sizeof(float));
+      const Status status = PackedLinear::Pack({w().data + i * outputs * k, outputs, k}, {},
+                                               nullptr, bytes_[i].bytes(), packed_[i]);
+      if (!status.ok()) packing_ = status;
+      layers_[i] = {&packed_[i], nullptr, {y().data + i * outputs, m, outputs, n}};
+    }
+  }
+
+  Status Fused() { return packing_.ok() ? LinearGroup(x(), layers_, Threads()) : packing_; }
+  Status Unfused() {
+    for (const LinearLayer& layer : layers_) {
+      const Status status = Linear(x(), *layer.weights, Epilogue(), layer.y, Threads());
+      if (!status.ok()) return status;
+    }
+    return {};
+  }
+  size_t steps() const { return kLayers; }
+  onednn::Layer Onednn() const { return onednn::FullyConnected(x(), w(), Epilogue()); }
+
+ private:
+  static constexpr size_t kLayers = 3;
+  FloatBuffer bytes_[kLayers];
+  PackedLinear packed_[kLayers];
+  LinearLayer layers_[kLayers];
+  Status packing_;
+};
+
 void AddShape(Suite& suite, const std::string& epilogue, size_t m, size_t k, size_t n) {
   suite.Add<PackedProblem>("linear", epilogue, LinearName(m, k, n), m, k, n, epilogue);
 }
@@ -78,6 +112,12 @@ void AddLinear(Suite& suite) {
     AddShape(suite, epilogue, 4, 512, 512);
     AddShape(suite, epilogue, 16, 768, 3072);
     AddShape(suite, epilogue, 128, 768, 768);
+  }
+
+  for (const size_t m : {1, 16, 128}) {
+    for (const size_t k : {64, 256, 768}) {
+      suite.Add<GroupProblem>("linear_group", "none", LinearName(m, k, 3 * k), m, k, 3 * k);
+    }
   }
 }
 [[maybe_unused]] const bool kAdded = Suite::AddFamily(AddLinear);

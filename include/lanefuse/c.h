@@ -65,6 +65,12 @@ LANEFUSE_API lanefuse_status lanefuse_linear(lanefuse_const_mat x, const lanefus
                                              lanefuse_epilogue epilogue, lanefuse_mat y,
                                              const lanefuse_parallel* parallel);
 
+// Up to LANEFUSE_MAX_LINEAR_LAYERS layers that read the same x, as lanefuse::LinearGroup. Their ys
+// are apart from everything but their own epilogue's mats. A status says of which layer it is.
+LANEFUSE_API lanefuse_status lanefuse_linear_group(lanefuse_const_mat x,
+                                                   const lanefuse_linear_layer* layers,
+                                                   size_t count, const lanefuse_parallel* parallel);
+
 // The same for convolutions. `weights`: dense OHWI, [outputs][kernel_h][kernel_w][channels /
 // groups]. `fold` may be null. Errors beside those above: INVALID_ARGUMENT (shape), UNSUPPORTED (a
 // fold that is wrong); the size is 0 where `shape` is invalid or null.

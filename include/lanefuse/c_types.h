@@ -29,7 +29,8 @@ enum lanefuse_status_code {
 typedef struct lanefuse_status {
   const char* text;
   int64_t numbers[2];
-  uint8_t code;  // enum lanefuse_status_code
+  uint8_t code;   // enum lanefuse_status_code
+  uint8_t layer;  // of several: one more than its number; 0: of no layer
 } lanefuse_status;
 
 // ---- Views of the caller's memory; strides count floats ----
@@ -284,6 +285,14 @@ typedef struct lanefuse_packed_linear {
   size_t outputs, inputs;
   uint64_t check;
 } lanefuse_packed_linear;
+
+// One of the layers of lanefuse_linear_group.
+enum { LANEFUSE_MAX_LINEAR_LAYERS = 3 };
+typedef struct lanefuse_linear_layer {
+  const lanefuse_packed_linear* weights;
+  lanefuse_epilogue epilogue;
+  lanefuse_mat y;
+} lanefuse_linear_layer;
 
 typedef struct lanefuse_padding {
   size_t top, bottom, left, right;

@@ -77,6 +77,32 @@ class PackedLinear {
 LANEFUSE_API Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
                            MatView<float> y, Parallel parallel = {});
 
+// One of several layers that read the same rows.
+struct LinearLayer {
+  const PackedLinear* weights = nullptr;
+  const Epilogue* epilogue = nullptr;  // or null: no steps
+  MatView<float> y;
+};
+constexpr size_t kMaxLinearLayers = 3;
+
+// Layers with one input as one call: queries, keys and values of an attention, the branches of a
+// gated layer. Layer i is
+//
+//   y_i = epilogue_i(x * w_i^T)
+//
+// with the bits of Linear(x, w_i, epilogue_i, y_i). One call hands out the outputs of all layers to
+// the threads at once, so that layers too small for them are large enough together.
+//
+// Shapes    As Linear for each layer. No layers at all is success.
+// Memory    No y may overlap x, a y or the weights of any layer, or an operand of another one; ys
+// may
+//           be columns of one matrix. No allocation, < 12 KiB of stack.
+// Errors    As Linear, with the number of the layer; kInvalidArgument where there are more than
+//           kMaxLinearLayers or weights is null. On error every y is untouched.
+// Threads   All outputs, or rows, are split when there are at least 2^18 multiply-adds a thread.
+LANEFUSE_API Status LinearGroup(MatView<const float> x, std::span<const LinearLayer> layers,
+                                Parallel parallel = {});
+
 }  // namespace lanefuse
 
 #endif  // LANEFUSE_LINEAR_H_

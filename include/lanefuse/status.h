@@ -33,6 +33,13 @@ class [[nodiscard]] Status {
   constexpr bool ok() const { return code_ == StatusCode::kOk; }
   constexpr StatusCode code() const { return code_; }
 
+  // The same, said of one of several layers: "layer 2: " goes before the sentence.
+  constexpr Status OfLayer(size_t layer) const {
+    Status status = *this;
+    if (!ok()) status.layer_ = static_cast<uint8_t>(layer < 255 ? layer + 1 : 255);
+    return status;
+  }
+
   // Writes the sentence with its numbers and a final NUL into `out`, cut where `out` ends.
   // Returns the length that the whole sentence has. Allocates nothing.
   LANEFUSE_API size_t Format(std::span<char> out) const;
@@ -48,6 +55,7 @@ class [[nodiscard]] Status {
   const char* text_ = "ok";
   int64_t numbers_[2] = {0, 0};
   StatusCode code_ = StatusCode::kOk;
+  uint8_t layer_ = 0;  // one more than its number; 0: of no layer
 };
 
 }  // namespace lanefuse

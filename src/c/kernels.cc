@@ -27,16 +27,17 @@ lanefuse_status TakeSteps(lanefuse_epilogue epilogue, Epilogue& steps) {
   return epilogue.size == 0 ? ToC(Status()) : PushSteps(epilogue, steps);
 }
 
-lanefuse_status TakeWeights(const lanefuse_packed_conv2d* w, const WeightTexts& texts,
-                            PackedConv2d& packed) {
-  return WithWeights<PackedConv2d>(
+template <class Packed, class From>
+lanefuse_status TakeWeights(const From* w, const WeightTexts& texts, Packed& packed) {
+  return WithWeights<Packed>(
       w,
-      [&](const PackedConv2d& weights) {
+      [&](const Packed& weights) {
         packed = weights;
         return ToC(Status());
       },
       texts);
 }
+constexpr WeightTexts kWeights = {"weights is null", "weights is not as pack or view filled it in"};
 constexpr WeightTexts kExpand = {"expand is null", "expand is not as pack or view filled it in"};
 constexpr WeightTexts kDepthwise = {"depthwise is null",
                                     "depthwise is not as pack or view filled it in"};
@@ -91,6 +92,26 @@ lanefuse_status lanefuse_linear(lanefuse_const_mat x, const lanefuse_packed_line
       return Linear(FromC(x), packed, steps, FromC(y), FromC(parallel));
     });
   });
+}
+
+lanefuse_status lanefuse_linear_group(lanefuse_const_mat x, const lanefuse_linear_layer* layers,
+                                      size_t count, const lanefuse_parallel* parallel) {
+  constexpr size_t kMost = lanefuse::kMaxLinearLayers;
+  if (count != 0 && layers == nullptr) return Invalid("layers is null");
+  PackedLinear weights[kMost];
+  Epilogue steps[kMost];
+  lanefuse::LinearLayer taken[kMost];
+  // Of too many, none is looked at: LinearGroup says so.
+  for (size_t i = 0; i < count && count <= kMost; ++i) {
+    for (lanefuse_status status : {TakeWeights(layers[i].weights, lanefuse::kWeights, weights[i]),
+                                   TakeSteps(layers[i].epilogue, steps[i])}) {
+      if (status.code == LANEFUSE_OK) continue;
+      status.layer = static_cast<uint8_t>(i + 1);
+      return status;
+    }
+    taken[i] = {&weights[i], &steps[i], FromC(layers[i].y)};
+  }
+  return ToC(LinearGroup(FromC(x), {taken, count}, FromC(parallel)));
 }
 
 lanefuse_status lanefuse_conv2d(lanefuse_const_image x, const lanefuse_packed_conv2d* w,

@@ -27,9 +27,11 @@ using lanefuse::TextOf;
 
 size_t lanefuse_status_format(lanefuse_status status, char* buffer, size_t size) {
   // A status that a caller made: {0} has no text.
-  const lanefuse::Status valid(lanefuse::StatusCode::kOk, status.text == nullptr ? "" : status.text,
-                               status.numbers[0], status.numbers[1]);
-  return valid.Format({buffer, buffer == nullptr ? 0 : size});
+  const lanefuse::Status valid(lanefuse::StatusCode::kInvalidArgument,
+                               status.text == nullptr ? "" : status.text, status.numbers[0],
+                               status.numbers[1]);
+  const std::span<char> out(buffer, buffer == nullptr ? 0 : size);
+  return (status.layer == 0 ? valid : valid.OfLayer(status.layer - size_t{1})).Format(out);
 }
 
 const char* lanefuse_supported_target(size_t i) { return NameAt(lanefuse::SupportedTargets(), i); }

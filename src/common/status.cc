@@ -39,6 +39,12 @@ class Writer {
 
 size_t Status::Format(std::span<char> out) const {
   Writer writer(out);
+  if (layer_ != 0) {
+    for (const char* c = "layer "; *c != '\0'; ++c) writer.Put(*c);
+    writer.Put(int64_t{layer_} - 1);
+    writer.Put(':');
+    writer.Put(' ');
+  }
   size_t used = 0;
   for (const char* c = text_; *c != '\0'; ++c) {
     if (*c == '#' && used < 2) {

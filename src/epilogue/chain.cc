@@ -202,6 +202,20 @@ bool OperandMeets(const Chain& chain, const ImageView<const float>& output) {
   return false;
 }
 
+bool ChainReads(const Chain& chain, const ImageView<const float>& output) {
+  if (OperandMeets(chain, output)) return true;
+  size_t count;
+  if (!SpanOf(output, count)) return true;
+  const Extent extent = ExtentOf(output.data, count);
+  for (size_t i = 0; i < chain.size; ++i) {
+    const Step& s = chain.steps[i];
+    const bool operand = s.kind == StepKind::kAdd || s.kind == StepKind::kMul;
+    if (!operand && Meet(ExtentOf(s.data, s.size), extent)) return true;
+    if (Meet(ExtentOf(s.shift, s.shift_size), extent)) return true;
+  }
+  return false;
+}
+
 bool ChainMeets(const Chain& chain, Extent extent) {
   for (size_t i = 0; i < chain.size; ++i) {
     const Step& s = chain.steps[i];

@@ -83,6 +83,9 @@ bool IsFlat(const Chain& chain, const ImageView<const float>& output);
 // True where an Add or Mul operand shares memory with the output.
 bool OperandMeets(const Chain& chain, const ImageView<const float>& output);
 
+// The same for anything that the chain reads.
+bool ChainReads(const Chain& chain, const ImageView<const float>& output);
+
 // True where anything that the chain reads may share memory with `extent`.
 bool ChainMeets(const Chain& chain, Extent extent);
 

@@ -94,41 +94,138 @@ Status Check(const MatView<const float>& x, const PackedLinear& w, const MatView
   return {};
 }
 
+// Checks a layer and fills in what its kernel takes; `args` keeps a pointer to `chain`.
+HWY_INLINE Status Prepare(const MatView<const float>& x, const PackedLinear& w,
+                          const Epilogue& epilogue, const MatView<float>& y,
+                          const Parallel& parallel, int target, Chain& chain, LinearArgs& args) {
+  const size_t panels = PaddedOutputs(w.outputs()) / kPanelOutputs;
+  const size_t weight_count = kPanelOutputs * panels * (w.inputs() + (w.bias() ? 1 : 0));
+  if (!LooksFine(x, w, y, weight_count, parallel)) {
+    if (Status status = Check(x, w, y, weight_count, parallel); !status.ok()) return status;
+  }
+  if (Status status = CompileChain(
+          epilogue, w.bias(), [&] { return AsImage(y); }, true, target, chain);
+      !status.ok()) {
+    return status;
+  }
+  args = {x.data,
+          x.stride,
+          y.rows,
+          w.inputs(),
+          w.panels(),
+          w.outputs(),
+          y.data,
+          y.stride,
+          &chain,
+          UsesFourChains(w.outputs(), w.inputs()),
+          arch::Caches().l2 * 3 / 4};
+  return {};
+}
+
+size_t WorkOf(const LinearArgs& args) {
+  size_t work;
+  return MulAddSize(args.outputs * args.inputs, args.rows, 0, work) ? work : kMaxElements;
+}
+
+size_t PanelsOf(const LinearArgs& args) { return PaddedOutputs(args.outputs) / kPanelOutputs; }
+
+// The same as LinearPart for several layers: their panels follow each other.
+struct LinearGroupPart {
+  Kernel kernel;
+  std::span<const LinearArgs> layers;
+  bool by_rows;
+  void operator()(size_t begin, size_t end) const {
+    size_t first = 0;  // panel of all
+    for (const LinearArgs& args : layers) {
+      if (by_rows) {
+        kernel(args, begin, end, 0, args.outputs);
+        continue;
+      }
+      const size_t last = first + PanelsOf(args);
+      if (begin < last && first < end) {
+        const size_t n = (std::max(begin, first) - first) * kPanelOutputs;
+        kernel(args, 0, args.rows, n,
+               std::min((std::min(end, last) - first) * kPanelOutputs, args.outputs));
+      }
+      first = last;
+    }
+  }
+};
+
+// What one layer writes is nothing that another one reads or writes.
+Status CheckApart(std::span<const LinearLayer> layers, const Chain* chains) {
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const MatView<const float> y = layers[i].y;
+    size_t count;
+    if (!SpanOf(y, count) || count == 0) continue;
+    const Extent extent = ExtentOf(y.data, count);
+    for (size_t j = 0; j < layers.size(); ++j) {
+      if (j == i) continue;
+      const PackedLinear& w = *layers[j].weights;
+      const auto apart = [&](const char* text) {
+        return Status(StatusCode::kOverlap, text, static_cast<int64_t>(j)).OfLayer(i);
+      };
+      if (MayOverlap(y, layers[j].y)) return apart("y overlaps y of layer #");
+      const size_t lines = w.inputs() + (w.bias() ? 1 : 0);
+      if (Meet(extent, ExtentOf(w.panels(), PaddedOutputs(w.outputs()) * lines))) {
+        return apart("y overlaps weights of layer #");
+      }
+      if (ChainReads(chains[j], AsImage(y))) return apart("y overlaps an operand of layer #");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
               MatView<float> y, Parallel parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
-  const size_t panels = PaddedOutputs(w.outputs()) / kPanelOutputs;
-  const size_t weight_count = kPanelOutputs * panels * (w.inputs() + (w.bias() ? 1 : 0));
-  if (!LooksFine(x, w, y, weight_count, parallel)) {
-    if (Status status = Check(x, w, y, weight_count, parallel); !status.ok()) return status;
-  }
   Chain chain;
-  if (Status status = CompileChain(
-          epilogue, w.bias(), [&] { return AsImage(y); }, true, target, chain);
-      !status.ok()) {
+  LinearArgs args;
+  if (Status status = Prepare(x, w, epilogue, y, parallel, target, chain, args); !status.ok()) {
     return status;
   }
   if (y.rows == 0 || y.cols == 0) return {};
-
-  const LinearArgs args{x.data,
-                        x.stride,
-                        y.rows,
-                        w.inputs(),
-                        w.panels(),
-                        w.outputs(),
-                        y.data,
-                        y.stride,
-                        &chain,
-                        UsesFourChains(w.outputs(), w.inputs()),
-                        arch::Caches().l2 * 3 / 4};
-  size_t work;
-  if (!MulAddSize(w.outputs() * w.inputs(), y.rows, 0, work)) work = kMaxElements;
+  const size_t panels = PanelsOf(args);
   const bool by_rows = y.rows > panels;
   const LinearPart part{HWY_DISPATCH_TABLE(LinearF32)[target], args, by_rows};
-  ForEachPart(parallel, work, kMinMulAdds, by_rows ? y.rows : panels, part);
+  ForEachPart(parallel, WorkOf(args), kMinMulAdds, by_rows ? y.rows : panels, part);
+  return {};
+}
+
+Status LinearGroup(MatView<const float> x, std::span<const LinearLayer> layers, Parallel parallel) {
+  const int target = arch::ActiveIndex();
+  if (target < 0) return arch::UnsupportedTarget();
+  if (layers.size() > kMaxLinearLayers) {
+    return {StatusCode::kInvalidArgument, "layers has #, at most # are possible",
+            static_cast<int64_t>(layers.size()), kMaxLinearLayers};
+  }
+  Chain chains[kMaxLinearLayers];
+  LinearArgs args[kMaxLinearLayers];
+  const Epilogue no_steps;
+  size_t panels = 0, work = 0;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const LinearLayer& layer = layers[i];
+    if (layer.weights == nullptr) {
+      return Status(StatusCode::kInvalidArgument, "weights is null").OfLayer(i);
+    }
+    const Epilogue& steps = layer.epilogue == nullptr ? no_steps : *layer.epilogue;
+    if (Status status =
+            Prepare(x, *layer.weights, steps, layer.y, parallel, target, chains[i], args[i]);
+        !status.ok()) {
+      return status.OfLayer(i);
+    }
+    panels += PanelsOf(args[i]);
+    work = std::min(work + WorkOf(args[i]), kMaxElements);
+  }
+  if (Status status = CheckApart(layers, chains); !status.ok()) return status;
+  if (x.rows == 0 || panels == 0) return {};
+  const bool by_rows = x.rows > panels;
+  const LinearGroupPart part{HWY_DISPATCH_TABLE(LinearF32)[target],
+                             std::span(args).first(layers.size()), by_rows};
+  ForEachPart(parallel, work, kMinMulAdds, by_rows ? x.rows : panels, part);
   return {};
 }
 

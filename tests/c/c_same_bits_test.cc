@@ -133,6 +133,39 @@ void CompareLinear(size_t rows, size_t outputs, size_t inputs, const std::vector
       });
 }
 
+// Two layers that read the same rows, against each of them alone.
+TEST(CSameBits, LinearGroup) {
+  constexpr size_t kRows = 5, kOutputs = 19, kInputs = 40;
+  const GuardedMat x = RandomMat(kRows, kInputs, kInputs + 3, 1);
+  const GuardedMat w = RandomMat(2 * kOutputs, kInputs, kInputs, 2);
+  const size_t size = PackedLinear::Bytes(kOutputs, kInputs);
+  std::vector<std::byte> bytes(2 * size);
+  const ChainData data(kRows, kOutputs, 3);
+  const GuardedMat alone(kRows, kOutputs, kOutputs), first(kRows, kOutputs, kOutputs),
+      second(kRows, kOutputs, kOutputs);
+  lanefuse_packed_linear packed[2];
+  for (size_t i = 0; i < 2; ++i) {
+    const auto part = std::span(bytes).subspan(i * size, size);
+    PackedLinear cpp;
+    ASSERT_TRUE(PackedLinear::Pack({w.row(i * kOutputs).data(), kOutputs, kInputs}, data.bias(),
+                                   nullptr, part, cpp)
+                    .ok());
+    ASSERT_EQ(c_packed_linear_view(part.data(), size, &packed[i]).code, LANEFUSE_OK);
+  }
+  const lanefuse_step step = lanefuse_step_act(LANEFUSE_ACT_SILU);
+  const lanefuse_linear_layer layers[] = {{&packed[0], {nullptr, 0}, C(first.view())},
+                                          {&packed[1], {&step, 1}, C(second.view())}};
+  ForEachTarget([&](std::string_view) {
+    ASSERT_EQ(c_linear_group(C(x.cview()), layers, 2, nullptr).code, LANEFUSE_OK);
+    for (size_t i = 0; i < 2; ++i) {
+      ASSERT_EQ(
+          c_linear(C(x.cview()), &packed[i], layers[i].epilogue, C(alone.view()), nullptr).code,
+          LANEFUSE_OK);
+      EXPECT_SAME_BITS((i == 0 ? first : second).view(), alone.view());
+    }
+  });
+}
+
 TEST(CSameBits, Linear) {
   CompareLinear(3, 19, 40, AllChains());
   CompareLinear(1, 12, 64, FewChains());

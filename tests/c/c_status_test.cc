@@ -208,6 +208,16 @@ TEST_F(CWrongCalls, NullPointers) {
                 "x.data is null");
   ExpectInvalid(c_softmax(xm, nullptr, kNoSteps, {nullptr, 1, kSize, kSize}, nullptr),
                 "y.data is null");
+  lanefuse_linear_layer layers[LANEFUSE_MAX_LINEAR_LAYERS + 1] = {{&linear, kNoSteps, ym},
+                                                                  {nullptr, kNoSteps, ym}};
+  ExpectInvalid(c_linear_group(xm, nullptr, 1, nullptr), "layers is null");
+  ExpectInvalid(c_linear_group(xm, layers, LANEFUSE_MAX_LINEAR_LAYERS + 1, nullptr),
+                "layers has 4, at most 3 are possible");
+  ExpectInvalid(c_linear_group(xm, layers, 2, nullptr), "layer 1: weights is null");
+  layers[1] = {&linear, {nullptr, 1}, ym};
+  ExpectInvalid(c_linear_group(xm, layers, 2, nullptr), "layer 1: epilogue.steps is null");
+  ExpectInvalid(c_linear_group({nullptr, 1, kSize, kSize}, layers, 1, nullptr),
+                "layer 0: x.data is null");
   const lanefuse_parallel no_threads = {0, [](void*, size_t, void (*)(void*, size_t), void*) {},
                                         nullptr};
   ExpectInvalid(c_linear(xm, &linear, kNoSteps, ym, &no_threads),
@@ -239,8 +249,12 @@ TEST_F(CWrongCalls, ShapesAndOverlaps) {
 }
 
 TEST(CStatus, FormatsLikeCpp) {
-  const Status cpp(StatusCode::kShapeMismatch, "y.cols is #, must be # #", -12, INT64_MIN);
-  const lanefuse_status c = {"y.cols is #, must be # #", {-12, INT64_MIN}, 2};
+  const Status whole(StatusCode::kShapeMismatch, "y.cols is #, must be # #", -12, INT64_MIN);
+  const Status cpp = whole.OfLayer(2);
+  const lanefuse_status c = {"y.cols is #, must be # #", {-12, INT64_MIN}, 2, 3};
+  EXPECT_EQ(cpp.message(), "layer 2: " + whole.message());
+  EXPECT_TRUE(Status().OfLayer(2).ok());
+  EXPECT_EQ(Status().OfLayer(2).message(), "ok");
   for (size_t size = 0; size < 60; ++size) {
     char ours[64], theirs[64];
     std::memset(ours, 'x', sizeof(ours));

@@ -32,6 +32,10 @@ extern "C" {
     (lanefuse_const_mat x, const lanefuse_packed_linear* w, lanefuse_epilogue e, lanefuse_mat y,   \
      const lanefuse_parallel* p),                                                                  \
     (x, w, e, y, p))                                                                               \
+  X(lanefuse_status, linear_group,                                                                 \
+    (lanefuse_const_mat x, const lanefuse_linear_layer* layers, size_t count,                      \
+     const lanefuse_parallel* p),                                                                  \
+    (x, layers, count, p))                                                                         \
   X(size_t, packed_conv2d_bytes, (const lanefuse_conv2d_shape* shape), (shape))                    \
   X(lanefuse_status, packed_conv2d_pack,                                                           \
     (const lanefuse_conv2d_shape* shape, lanefuse_const_vec weights, lanefuse_const_vec bias,      \
