@@ -14,7 +14,7 @@ namespace lanefuse {
 class RunTable {
  public:
   static constexpr size_t kRows = 8;   // of a tile
-  static constexpr size_t kRuns = 12;  // that the table holds; kernels of more taps fill it again
+  static constexpr size_t kRuns = 9;  // that the table holds; kernels of more taps fill it again
 
   // A kernel on images.
   struct Kernel {
