@@ -13,7 +13,7 @@ namespace lanefuse {
 // table has the address in every row of the tile; in the padding that of kZeros.
 class RunTable {
  public:
-  static constexpr size_t kRows = 8;   // of a tile
+  static constexpr size_t kRows = 8;  // of a tile
   static constexpr size_t kRuns = 9;  // that the table holds; kernels of more taps fill it again
 
   // A kernel on images.
