@@ -242,8 +242,8 @@ TEST(Apply, ArithmeticStepsAreRoundedOnce) {
       check(Epilogue().Add(m), [&](float v, size_t i, size_t) { return AddModel(v, operand[i]); });
       check(Epilogue().Mul(m), [&](float v, size_t i, size_t) { return MulModel(v, operand[i]); });
       for (const auto& [lo, hi] : {std::pair(-1.5f, 2.0f), std::pair(-0.0f, kInf)}) {
-        const auto clamp = [lo = lo, hi = hi](float v, size_t, size_t) {
-          return ClampModel(v, lo, hi);
+        const auto clamp = [low = lo, high = hi](float v, size_t, size_t) {
+          return ClampModel(v, low, high);
         };
         EXPECT_SAME_BITS(WithoutSubnormals(target, run(Epilogue().Clamp(lo, hi))),
                          WithoutSubnormals(target, model(clamp)));
