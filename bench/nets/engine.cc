@@ -8,11 +8,8 @@
 #include "lanefuse/softmax.h"
 
 namespace lanefuse::bench {
-namespace {
 
 using Layer = Network::Layer;
-
-}  // namespace
 
 PackedNetwork::PackedNetwork(const Network& network, bool with_bias) {
   const std::vector<Layer>& layers = network.layers();
@@ -39,7 +36,7 @@ Engine::Engine(const Network& network, const PackedNetwork& weights, Way way, co
     : network_(network), weights_(weights), way_(way), tensors_(network.layers().size() + 1) {
   tensors_.front() = const_cast<float*>(input);  // only ever read: no layer makes tensor 0
   tensors_.back() = output;
-  PlaceTensors(Groups(way == Way::kBlocks));
+  Build(Groups(way == Way::kBlocks));
 }
 
 bool Engine::IsPointwise(size_t layer) const {
@@ -122,7 +119,7 @@ size_t Engine::ScratchOf(const Group& group) const {
 
 // Gives the tensors between the groups and the scratch of the groups their places, then adds the
 // calls.
-void Engine::PlaceTensors(const std::vector<Group>& groups) {
+void Engine::Build(const std::vector<Group>& groups) {
   const std::vector<Layer>& layers = network_.layers();
   std::vector<size_t> group_of(layers.size());
   for (size_t g = 0; g < groups.size(); ++g) {

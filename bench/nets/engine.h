@@ -62,7 +62,7 @@ class Engine {
   };
 
   std::vector<Group> Groups(bool blocks) const;
-  void PlaceTensors(const std::vector<Group>& groups);
+  void Build(const std::vector<Group>& groups);
   void AddGroup(const Group& group, float* scratch, size_t scratch_size);
   void AddUnfused(size_t layer);
   void AddKernel(size_t layer, const Epilogue& epilogue);

@@ -94,9 +94,10 @@ constexpr size_t kMaxLinearLayers = 3;
 // the threads at once, so that layers too small for them are large enough together.
 //
 // Shapes    As Linear for each layer. No layers at all is success.
-// Memory    No y may overlap x, a y or the weights of any layer, or an operand of another one; ys
-// may
-//           be columns of one matrix. No allocation, < 12 KiB of stack.
+// Memory    No y may overlap x, weights, another y or an operand of another layer; ys may be
+// columns
+//           of one matrix. No allocation, < 12 KiB of stack.
+// Accuracy  That of Linear.
 // Errors    As Linear, with the number of the layer; kInvalidArgument where there are more than
 //           kMaxLinearLayers or weights is null. On error every y is untouched.
 // Threads   All outputs, or rows, are split when there are at least 2^18 multiply-adds a thread.

@@ -13,8 +13,9 @@ namespace lanefuse {
 // table has the address in every row of the tile; in the padding that of kZeros.
 class RunTable {
  public:
-  static constexpr size_t kRows = 8;  // of a tile
-  static constexpr size_t kRuns = 9;  // that the table holds; kernels of more taps fill it again
+  static constexpr size_t kRows = 8;  // the most that any tile has
+  static constexpr size_t kRuns =
+      9;  // 3 x 3 taps: larger kernels fill it again, and stack is scarce
 
   // A kernel on images.
   struct Kernel {

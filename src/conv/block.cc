@@ -131,10 +131,10 @@ Status CheckMemory(Block& block, const ImageView<const float>& x, const ImageVie
       return status;
     }
     // Other rows of y are written before this operand is read.
-    if (!last && ChainMeets(stage.chain, output)) {
+    if (!last && ChainReads(stage.chain, y)) {
       return {StatusCode::kOverlap, named.operand_text};
     }
-    if (ChainMeets(stage.chain, buffer)) {
+    if (ChainReads(stage.chain, AsImage(scratch))) {
       return {StatusCode::kOverlap, "scratch overlaps an operand of an epilogue"};
     }
     stage.flat = IsPointwise(stage.w->shape()) && IsFlat(stage.chain, whole);

@@ -202,28 +202,15 @@ bool OperandMeets(const Chain& chain, const ImageView<const float>& output) {
   return false;
 }
 
-bool ChainReads(const Chain& chain, const ImageView<const float>& output) {
-  if (OperandMeets(chain, output)) return true;
+bool ChainReads(const Chain& chain, const ImageView<const float>& memory) {
+  if (OperandMeets(chain, memory)) return true;
   size_t count;
-  if (!SpanOf(output, count)) return true;
-  const Extent extent = ExtentOf(output.data, count);
+  if (!SpanOf(memory, count)) return true;
+  const Extent extent = ExtentOf(memory.data, count);
   for (size_t i = 0; i < chain.size; ++i) {
     const Step& s = chain.steps[i];
     const bool operand = s.kind == StepKind::kAdd || s.kind == StepKind::kMul;
     if (!operand && Meet(ExtentOf(s.data, s.size), extent)) return true;
-    if (Meet(ExtentOf(s.shift, s.shift_size), extent)) return true;
-  }
-  return false;
-}
-
-bool ChainMeets(const Chain& chain, Extent extent) {
-  for (size_t i = 0; i < chain.size; ++i) {
-    const Step& s = chain.steps[i];
-    size_t count = s.size;
-    if (s.kind == StepKind::kAdd || s.kind == StepKind::kMul) {
-      if (!SpanOf(OperandOf(s), count)) return true;
-    }
-    if (Meet(ExtentOf(s.data, count), extent)) return true;
     if (Meet(ExtentOf(s.shift, s.shift_size), extent)) return true;
   }
   return false;

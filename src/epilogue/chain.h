@@ -83,11 +83,8 @@ bool IsFlat(const Chain& chain, const ImageView<const float>& output);
 // True where an Add or Mul operand shares memory with the output.
 bool OperandMeets(const Chain& chain, const ImageView<const float>& output);
 
-// The same for anything that the chain reads.
-bool ChainReads(const Chain& chain, const ImageView<const float>& output);
-
-// True where anything that the chain reads may share memory with `extent`.
-bool ChainMeets(const Chain& chain, Extent extent);
+// The same for anything that the chain reads, and any memory.
+bool ChainReads(const Chain& chain, const ImageView<const float>& memory);
 
 }  // namespace lanefuse
 

@@ -1,5 +1,6 @@
 #include "tests/support/alloc_trap.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -45,10 +46,14 @@ size_t AllocationsOfOpenMp() {
     RunParts(
         {.threads = 2}, 2, [](void*, size_t) {}, nullptr);
   };
-  region();  // makes the threads
-  const NoAllocScope scope;
-  region();
-  return scope.count();
+  region();  // makes the threads, one of which may still be starting
+  size_t least = static_cast<size_t>(-1);
+  for (int i = 0; i < 3; ++i) {
+    const NoAllocScope scope;
+    region();
+    least = std::min(least, scope.count());
+  }
+  return least;
 }
 
 #if defined(LANEFUSE_TEST_SANITIZER_HOOKS)
