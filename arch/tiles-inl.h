@@ -58,8 +58,11 @@ constexpr size_t kTileUnroll = kLaneFactors ? 1 : kSmallCode ? 2 : 4;
 // hardware follows that. 16 rows, AVX2: a quarter faster with it.
 constexpr size_t kTwoChainsAhead = 16;
 
-// Where 64 lanes of sums are four of 32 registers, Gemv reads four rows of weights side by side.
-constexpr bool GemvSideBySide(size_t lanes) { return lanes == 16 && kVectorRegisters == 32; }
+// Rows of weights that Gemv reads side by side: 64 lanes of sums are four registers of 32, or
+// eight.
+constexpr size_t GemvRows(size_t lanes) {
+  return lanes == 16 && kVectorRegisters == 32 ? 4 : lanes == 8 ? 2 : 1;
+}
 
 }  // namespace lanefuse::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -22,7 +22,7 @@ constexpr arch::TargetTiles TilesFor(size_t lanes) {
   const size_t two_rows = kVectorTile > kVectorTileTwoRows ? kVectorTile : kVectorTileTwoRows;
   result.tiles = {{
       {"dot", "a row", 1, sums, 1},
-      {"linear", "Gemv", GemvSideBySide(lanes) ? size_t{4} : size_t{1}, sums, 1},
+      {"linear", "Gemv", GemvRows(lanes), sums, 1},
       {"linear", "one row", 1, kVectorTileOneRow, 1},
       {"linear", "two rows", 2, two_rows, 1},
       {"linear", "more rows", kRowTile, kVectorTile, 1},

@@ -135,7 +135,7 @@ struct PoolArgs {
 };
 
 template <Status (*kPool)(const ImageView<const float>&, const Pool2dShape&, const Epilogue&,
-                          const ImageView<float>&, Parallel)>
+                          const ImageView<float>&, const Parallel&)>
 void WrongPools() {
   Arena arena;
   using Args = PoolArgs;

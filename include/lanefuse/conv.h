@@ -84,7 +84,7 @@ class PackedConv2d {
 //           (arXiv 1907.02129) with the addresses of one tile at a time.
 LANEFUSE_API Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w,
                            const Epilogue& epilogue, const ImageView<float>& y,
-                           Parallel parallel = {});
+                           const Parallel& parallel = {});
 
 // A convolution and the pointwise one behind it as one call; the first is depthwise as a rule:
 //
@@ -106,13 +106,14 @@ LANEFUSE_API Status Conv2d(const ImageView<const float>& x, const PackedConv2d& 
 LANEFUSE_API Status SeparableConv2d(const ImageView<const float>& x, const PackedConv2d& depthwise,
                                     const Epilogue& middle, const PackedConv2d& pointwise,
                                     const Epilogue& epilogue, const ImageView<float>& y,
-                                    std::span<float> scratch, Parallel parallel = {});
+                                    std::span<float> scratch, const Parallel& parallel = {});
 
 // The floats of scratch that SeparableConv2d wants for images like x (x.data is not looked at);
 // 0 where the shapes do not fit each other. The number depends on this CPU's caches.
 LANEFUSE_API size_t SeparableConv2dScratch(const ImageView<const float>& x,
                                            const PackedConv2d& depthwise,
-                                           const PackedConv2d& pointwise, Parallel parallel = {});
+                                           const PackedConv2d& pointwise,
+                                           const Parallel& parallel = {});
 
 // The block of MobileNetV2 and its successors: as SeparableConv2d, with another pointwise
 // convolution in front of it:
@@ -124,11 +125,12 @@ LANEFUSE_API Status InvertedResidual(const ImageView<const float>& x, const Pack
                                      const Epilogue& first, const PackedConv2d& depthwise,
                                      const Epilogue& middle, const PackedConv2d& project,
                                      const Epilogue& epilogue, const ImageView<float>& y,
-                                     std::span<float> scratch, Parallel parallel = {});
+                                     std::span<float> scratch, const Parallel& parallel = {});
 LANEFUSE_API size_t InvertedResidualScratch(const ImageView<const float>& x,
                                             const PackedConv2d& expand,
                                             const PackedConv2d& depthwise,
-                                            const PackedConv2d& project, Parallel parallel = {});
+                                            const PackedConv2d& project,
+                                            const Parallel& parallel = {});
 
 struct Pool2dShape {
   size_t kernel_h = 1, kernel_w = 1;
@@ -141,18 +143,18 @@ struct Pool2dShape {
 // Shapes, memory, errors and threads as Conv2d; x and y have equal channels.
 LANEFUSE_API Status MaxPool2d(const ImageView<const float>& x, const Pool2dShape& shape,
                               const Epilogue& epilogue, const ImageView<float>& y,
-                              Parallel parallel = {});
+                              const Parallel& parallel = {});
 
 // y = epilogue(sum over the window, row-major from 0, divided by the number of its pixels that lie
 // in the image). Errors as MaxPool2d.
 LANEFUSE_API Status AveragePool2d(const ImageView<const float>& x, const Pool2dShape& shape,
                                   const Epilogue& epilogue, const ImageView<float>& y,
-                                  Parallel parallel = {});
+                                  const Parallel& parallel = {});
 
 // y[n, 0, 0, c] = epilogue(sum over all pixels, row-major from 0, divided by their number).
 // y: N x 1 x 1 x channels. An image without pixels is kInvalidArgument: it has no average.
 LANEFUSE_API Status GlobalAveragePool(const ImageView<const float>& x, const Epilogue& epilogue,
-                                      const ImageView<float>& y, Parallel parallel = {});
+                                      const ImageView<float>& y, const Parallel& parallel = {});
 
 }  // namespace lanefuse
 

@@ -18,8 +18,8 @@ namespace lanefuse {
 // Errors    kInvalidArgument, kShapeMismatch, kOverlap; on error y is untouched.
 // Accuracy  As the steps. Bits equal on every target with FMA, for any number of threads.
 // Threads   Rows are split (a single row: columns) at 2^15 elements a thread.
-LANEFUSE_API Status Apply(MatView<const float> x, const Epilogue& epilogue, MatView<float> y,
-                          Parallel parallel = {});
+LANEFUSE_API Status Apply(const MatView<const float>& x, const Epilogue& epilogue,
+                          const MatView<float>& y, const Parallel& parallel = {});
 
 }  // namespace lanefuse
 

@@ -24,8 +24,9 @@ namespace lanefuse {
 // Accuracy  As Dot. Bits equal on every target with FMA, for any number of threads.
 // Threads   N is split when the weights have at least 512 KiB.
 // Use       Linear with packed weights is faster; Gemv serves weights that are used once.
-LANEFUSE_API Status Gemv(MatView<const float> w, std::span<const float> x, const Epilogue& epilogue,
-                         std::span<float> y, Parallel parallel = {});
+LANEFUSE_API Status Gemv(const MatView<const float>& w, std::span<const float> x,
+                         const Epilogue& epilogue, std::span<float> y,
+                         const Parallel& parallel = {});
 
 // Weights of a fully connected layer in the layout of packed.h.
 //
@@ -39,7 +40,7 @@ class PackedLinear {
   // Packs w (outputs x inputs), an optional bias (outputs values, or empty) and an optional
   // batchnorm over the outputs, folded in double and rounded once, and points `packed` at them.
   // Errors: kBufferTooSmall, kShapeMismatch, kUnsupported (a fold that is not finite).
-  LANEFUSE_API static Status Pack(MatView<const float> w, std::span<const float> bias,
+  LANEFUSE_API static Status Pack(const MatView<const float>& w, std::span<const float> bias,
                                   const BatchNorm* batchnorm, std::span<std::byte> bytes,
                                   PackedLinear& packed);
 
@@ -74,8 +75,9 @@ class PackedLinear {
 // Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum_k |x w| to first order (a quarter of K with
 //           four chains). Bits equal on every target with FMA, for any M and number of threads.
 // Threads   Rows or outputs are split when there are at least 2^18 multiply-adds a thread.
-LANEFUSE_API Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
-                           MatView<float> y, Parallel parallel = {});
+LANEFUSE_API Status Linear(const MatView<const float>& x, const PackedLinear& w,
+                           const Epilogue& epilogue, const MatView<float>& y,
+                           const Parallel& parallel = {});
 
 // One of several layers that read the same rows.
 struct LinearLayer {
@@ -101,8 +103,8 @@ constexpr size_t kMaxLinearLayers = 3;
 // Errors    As Linear, with the number of the layer; kInvalidArgument where there are more than
 //           kMaxLinearLayers or weights is null. On error every y is untouched.
 // Threads   All outputs, or rows, are split when there are at least 2^18 multiply-adds a thread.
-LANEFUSE_API Status LinearGroup(MatView<const float> x, std::span<const LinearLayer> layers,
-                                Parallel parallel = {});
+LANEFUSE_API Status LinearGroup(const MatView<const float>& x, std::span<const LinearLayer> layers,
+                                const Parallel& parallel = {});
 
 }  // namespace lanefuse
 

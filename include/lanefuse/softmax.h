@@ -36,11 +36,12 @@ struct SoftmaxOptions {
 // rounded
 //           to float (max |z| * 2^-24 at most). Bits equal on every target with FMA.
 // Threads   Rows are split when there are at least 2^15 elements a thread.
-LANEFUSE_API Status Softmax(MatView<const float> x, const SoftmaxOptions& options,
-                            const Epilogue& epilogue, MatView<float> y, Parallel parallel = {});
+LANEFUSE_API Status Softmax(const MatView<const float>& x, const SoftmaxOptions& options,
+                            const Epilogue& epilogue, const MatView<float>& y,
+                            const Parallel& parallel = {});
 
-inline Status Softmax(MatView<const float> x, const SoftmaxOptions& options, MatView<float> y,
-                      Parallel parallel = {}) {
+inline Status Softmax(const MatView<const float>& x, const SoftmaxOptions& options,
+                      const MatView<float>& y, const Parallel& parallel = {}) {
   return Softmax(x, options, Epilogue(), y, parallel);
 }
 

@@ -11,7 +11,7 @@ namespace lanefuse {
 namespace {
 
 using PoolCall = Status (*)(const ImageView<const float>&, const Pool2dShape&, const Epilogue&,
-                            const ImageView<float>&, Parallel);
+                            const ImageView<float>&, const Parallel&);
 
 lanefuse_status Pool(PoolCall call, const lanefuse_const_image& x,
                      const lanefuse_pool2d_shape* shape, lanefuse_epilogue epilogue,

@@ -10,7 +10,7 @@ bool SpanOf(const ImageView<const float>& v, size_t& count) {
          MulAddSize(v.images - 1, v.image_stride, count, count);
 }
 
-Status ViewError(MatView<const float> m, const ViewTexts& texts) {
+Status ViewError(const MatView<const float>& m, const ViewTexts& texts) {
   if (m.data == nullptr) return {StatusCode::kInvalidArgument, texts.null_data};
   if (m.rows > 1 && m.stride < m.cols) {
     return {StatusCode::kInvalidArgument, texts.stride, static_cast<int64_t>(m.stride),

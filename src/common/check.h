@@ -40,7 +40,7 @@ inline bool MulAddSize(size_t a, size_t b, size_t c, size_t& out) {
 }
 
 // Elements from the first to the last of a view; 0 for an empty one; false where it overflows.
-inline bool SpanOf(MatView<const float> m, size_t& count) {
+inline bool SpanOf(const MatView<const float>& m, size_t& count) {
   count = 0;
   if (m.rows == 0 || m.cols == 0) return true;
   if (m.rows == 1) {
@@ -52,8 +52,8 @@ inline bool SpanOf(MatView<const float> m, size_t& count) {
 bool SpanOf(const ImageView<const float>& v, size_t& count);
 
 // Null data, a stride below the width, a size beyond the address space. Empty views pass.
-Status ViewError(MatView<const float> m, const ViewTexts& texts);
-inline Status CheckView(MatView<const float> m, const ViewTexts& texts) {
+Status ViewError(const MatView<const float>& m, const ViewTexts& texts);
+inline Status CheckView(const MatView<const float>& m, const ViewTexts& texts) {
   size_t count;
   const bool fine = m.rows == 0 || m.cols == 0 ||
                     (m.data != nullptr && (m.rows == 1 || m.stride >= m.cols) && SpanOf(m, count));
@@ -63,7 +63,7 @@ inline Status CheckView(MatView<const float> m, const ViewTexts& texts) {
 Status CheckView(const ImageView<const float>& v, const ViewTexts& texts, Extent& extent);
 
 // A matrix as one picture of one row of pixels: the form that the kernels use for both.
-inline ImageView<const float> AsImage(MatView<const float> m) {
+inline ImageView<const float> AsImage(const MatView<const float>& m) {
   ImageView<const float> image(m.data, 1, 1, m.rows, m.cols);
   image.pixel_stride = m.stride;
   image.row_stride = image.image_stride = 0;
@@ -75,7 +75,7 @@ inline ImageView<const float> AsImage(MatView<const float> m) {
 bool MayOverlap(const ImageView<const float>& a, const ImageView<const float>& b);
 
 // The same for matrices. Most calls end with the comparison of the extents.
-inline bool MayOverlap(MatView<const float> a, MatView<const float> b) {
+inline bool MayOverlap(const MatView<const float>& a, const MatView<const float>& b) {
   size_t a_count, b_count;
   if (SpanOf(a, a_count) && SpanOf(b, b_count) &&
       !Meet(ExtentOf(a.data, a_count), ExtentOf(b.data, b_count))) {

@@ -195,13 +195,13 @@ size_t ScratchOf(Block& block, const ImageView<const float>& x, const Parallel& 
 Status SeparableConv2d(const ImageView<const float>& x, const PackedConv2d& depthwise,
                        const Epilogue& middle, const PackedConv2d& pointwise,
                        const Epilogue& epilogue, const ImageView<float>& y,
-                       std::span<float> scratch, Parallel parallel) {
+                       std::span<float> scratch, const Parallel& parallel) {
   Block block({}, {depthwise, &middle}, {pointwise, &epilogue});
   return RunBlock(block, x, y, scratch, parallel);
 }
 
 size_t SeparableConv2dScratch(const ImageView<const float>& x, const PackedConv2d& depthwise,
-                              const PackedConv2d& pointwise, Parallel parallel) {
+                              const PackedConv2d& pointwise, const Parallel& parallel) {
   Block block({}, {depthwise, nullptr}, {pointwise, nullptr});
   return ScratchOf(block, x, parallel);
 }
@@ -210,14 +210,14 @@ Status InvertedResidual(const ImageView<const float>& x, const PackedConv2d& exp
                         const Epilogue& first, const PackedConv2d& depthwise,
                         const Epilogue& middle, const PackedConv2d& project,
                         const Epilogue& epilogue, const ImageView<float>& y,
-                        std::span<float> scratch, Parallel parallel) {
+                        std::span<float> scratch, const Parallel& parallel) {
   Block block({expand, &first}, {depthwise, &middle}, {project, &epilogue});
   return RunBlock(block, x, y, scratch, parallel);
 }
 
 size_t InvertedResidualScratch(const ImageView<const float>& x, const PackedConv2d& expand,
                                const PackedConv2d& depthwise, const PackedConv2d& project,
-                               Parallel parallel) {
+                               const Parallel& parallel) {
   Block block({expand, nullptr}, {depthwise, nullptr}, {project, nullptr});
   return ScratchOf(block, x, parallel);
 }

@@ -134,7 +134,7 @@ void RunConv(const ConvArgs& args, int target) {
 }
 
 Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epilogue& epilogue,
-              const ImageView<float>& y, Parallel parallel) {
+              const ImageView<float>& y, const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (w.panels() == nullptr) {

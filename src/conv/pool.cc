@@ -148,7 +148,8 @@ Status CheckPoolImages(const ImageView<const float>& x, const Pool2dShape& s,
 }
 
 Status Pool(bool max, const ImageView<const float>& x, const Pool2dShape& shape,
-            const Epilogue& epilogue, const ImageView<float>& y, Parallel parallel, int target) {
+            const Epilogue& epilogue, const ImageView<float>& y, const Parallel& parallel,
+            int target) {
   const ImageView<const float> output = y;
   if (Status status = CheckPoolImages(x, shape, output); !status.ok()) return status;
   if (Status status = CheckParallel(parallel); !status.ok()) return status;
@@ -174,7 +175,7 @@ Status Pool(bool max, const ImageView<const float>& x, const Pool2dShape& shape,
 }  // namespace
 
 Status MaxPool2d(const ImageView<const float>& x, const Pool2dShape& shape,
-                 const Epilogue& epilogue, const ImageView<float>& y, Parallel parallel) {
+                 const Epilogue& epilogue, const ImageView<float>& y, const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (Status status = CheckPoolShape(shape); !status.ok()) return status;
@@ -182,7 +183,8 @@ Status MaxPool2d(const ImageView<const float>& x, const Pool2dShape& shape,
 }
 
 Status AveragePool2d(const ImageView<const float>& x, const Pool2dShape& shape,
-                     const Epilogue& epilogue, const ImageView<float>& y, Parallel parallel) {
+                     const Epilogue& epilogue, const ImageView<float>& y,
+                     const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (Status status = CheckPoolShape(shape); !status.ok()) return status;
@@ -190,7 +192,7 @@ Status AveragePool2d(const ImageView<const float>& x, const Pool2dShape& shape,
 }
 
 Status GlobalAveragePool(const ImageView<const float>& x, const Epilogue& epilogue,
-                         const ImageView<float>& y, Parallel parallel) {
+                         const ImageView<float>& y, const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (x.images != 0 && (x.height == 0 || x.width == 0)) {

@@ -118,26 +118,95 @@ HWY_INLINE void DotStepFourRows(const float* a, size_t stride, const float* b, s
   b += at;
   if (kFull || rest >= at + hn::Lanes(d)) {
     const VF vb = hn::LoadU(d, b);
-    s0 = Fma(hn::LoadU(d, a), vb, s0);
-    s1 = Fma(hn::LoadU(d, a + stride), vb, s1);
-    s2 = Fma(hn::LoadU(d, a + 2 * stride), vb, s2);
-    s3 = Fma(hn::LoadU(d, a + 3 * stride), vb, s3);
+    s0 = Fma(vb, hn::LoadU(d, a), s0);
+    s1 = Fma(vb, hn::LoadU(d, a + stride), s1);
+    s2 = Fma(vb, hn::LoadU(d, a + 2 * stride), s2);
+    s3 = Fma(vb, hn::LoadU(d, a + 3 * stride), s3);
   } else if (rest > at) {
     rest -= at;
     const VF vb = hn::LoadN(d, b, rest);
-    s0 = Fma(hn::LoadN(d, a, rest), vb, s0);
-    s1 = Fma(hn::LoadN(d, a + stride, rest), vb, s1);
-    s2 = Fma(hn::LoadN(d, a + 2 * stride, rest), vb, s2);
-    s3 = Fma(hn::LoadN(d, a + 3 * stride, rest), vb, s3);
+    s0 = Fma(vb, hn::LoadN(d, a, rest), s0);
+    s1 = Fma(vb, hn::LoadN(d, a + stride, rest), s1);
+    s2 = Fma(vb, hn::LoadN(d, a + 2 * stride, rest), s2);
+    s3 = Fma(vb, hn::LoadN(d, a + 3 * stride, rest), s3);
   }
 }
 
-// y[r] = DotProduct(a + r * stride, b) for four rows. Where 64 lanes are four registers they run
-// side by side: 16 sums hide the latency, and the loads of b are shared.
+// One register of two rows.
+template <size_t kRegister, bool kFull>
+HWY_INLINE void DotStepTwoRows(const float* a, size_t stride, const float* b, size_t rest, VF& s0,
+                               VF& s1) {
+  const DF d;
+  const size_t at = kRegister * hn::Lanes(d);
+  a += at;
+  b += at;
+  if (kFull || rest >= at + hn::Lanes(d)) {
+    const VF vb = hn::LoadU(d, b);
+    s0 = Fma(vb, hn::LoadU(d, a), s0);
+    s1 = Fma(vb, hn::LoadU(d, a + stride), s1);
+  } else if (rest > at) {
+    rest -= at;
+    const VF vb = hn::LoadN(d, b, rest);
+    s0 = Fma(vb, hn::LoadN(d, a, rest), s0);
+    s1 = Fma(vb, hn::LoadN(d, a + stride, rest), s1);
+  }
+}
+
+// Two rows whose 64 lanes are eight registers each; their sums before the last levels of the tree
+// in r0 and r1. Of 16 registers 14 keep sums: L1 keeps two, four accesses more for eight loads of b
+// less.
+HWY_INLINE void DotTwoRows(const float* HWY_RESTRICT a, size_t stride, const float* HWY_RESTRICT b,
+                           size_t n, VF& r0, VF& r1) {
+  const VF zero = hn::Zero(DF());
+  VF s0 = zero, s1 = zero, s2 = zero, s3 = zero, s4 = zero, s5 = zero, s6 = zero, s7 = zero;
+  VF t0 = zero, t1 = zero, t2 = zero, t3 = zero, t4 = zero, t5 = zero, t6 = zero, t7 = zero;
+  size_t i = 0;
+  for (; i + kVirtualLanes <= n; i += kVirtualLanes) {
+    DotStepTwoRows<0, true>(a + i, stride, b + i, 0, s0, t0);
+    DotStepTwoRows<1, true>(a + i, stride, b + i, 0, s1, t1);
+    DotStepTwoRows<2, true>(a + i, stride, b + i, 0, s2, t2);
+    DotStepTwoRows<3, true>(a + i, stride, b + i, 0, s3, t3);
+    DotStepTwoRows<4, true>(a + i, stride, b + i, 0, s4, t4);
+    DotStepTwoRows<5, true>(a + i, stride, b + i, 0, s5, t5);
+    DotStepTwoRows<6, true>(a + i, stride, b + i, 0, s6, t6);
+    DotStepTwoRows<7, true>(a + i, stride, b + i, 0, s7, t7);
+  }
+  if (i < n) {
+    DotStepTwoRows<0, false>(a + i, stride, b + i, n - i, s0, t0);
+    DotStepTwoRows<1, false>(a + i, stride, b + i, n - i, s1, t1);
+    DotStepTwoRows<2, false>(a + i, stride, b + i, n - i, s2, t2);
+    DotStepTwoRows<3, false>(a + i, stride, b + i, n - i, s3, t3);
+    DotStepTwoRows<4, false>(a + i, stride, b + i, n - i, s4, t4);
+    DotStepTwoRows<5, false>(a + i, stride, b + i, n - i, s5, t5);
+    DotStepTwoRows<6, false>(a + i, stride, b + i, n - i, s6, t6);
+    DotStepTwoRows<7, false>(a + i, stride, b + i, n - i, s7, t7);
+  }
+  const auto join = [n, zero](VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF v7) HWY_ATTR {
+    return EndOfSums(AddLanes64<8>(v0, v1, v2, v3, v4, v5, v6, v7, zero, zero, zero, zero, zero,
+                                   zero, zero, zero),
+                     n);
+  };
+  r0 = join(s0, s1, s2, s3, s4, s5, s6, s7);
+  r1 = join(t0, t1, t2, t3, t4, t5, t6, t7);
+}
+
+// Apart from the rest of Gemv, whose short rows would pay for the stack that these sums need.
+HWY_NOINLINE inline void DotTwiceTwoRows(const float* a, size_t stride, const float* b, size_t n,
+                                         float* HWY_RESTRICT y) {
+  VF r0, r1, r2, r3;
+  DotTwoRows(a, stride, b, n, r0, r1);
+  DotTwoRows(a + 2 * stride, stride, b, n, r2, r3);
+  SumFourRegisters(DF(), r0, r1, r2, r3, y);
+}
+
+// y[r] = DotProduct(a + r * stride, b) for four rows. As many of them as registers allow run side
+// by side and share the loads of b: L1 delivers two loads a cycle, and none while a line arrives.
 HWY_INLINE void DotFourRows(const float* HWY_RESTRICT a, size_t stride, const float* HWY_RESTRICT b,
                             size_t n, float* HWY_RESTRICT y) {
   const DF d;
-  if (!GemvSideBySide(hn::Lanes(d))) {
+  const size_t rows = GemvRows(hn::Lanes(d));
+  if (rows == 2 && n > 4 * hn::Lanes(d)) return DotTwiceTwoRows(a, stride, b, n, y);
+  if (rows != 4) {
     return SumFourRegisters(d, DotRow(a, b, n), DotRow(a + stride, b, n),
                             DotRow(a + 2 * stride, b, n), DotRow(a + 3 * stride, b, n), y);
   }

@@ -14,9 +14,9 @@ namespace {
 struct ApplyPart {
   static constexpr size_t kBlock = 512;
 
-  MatView<const float> x;
+  const MatView<const float>& x;
   const Chain& chain;
-  MatView<float> y;
+  const MatView<float>& y;
   bool by_rows;
 
   void operator()(size_t begin, size_t end) const {
@@ -48,8 +48,8 @@ struct ApplyPart {
 
 }  // namespace
 
-Status Apply(MatView<const float> x, const Epilogue& epilogue, MatView<float> y,
-             Parallel parallel) {
+Status Apply(const MatView<const float>& x, const Epilogue& epilogue, const MatView<float>& y,
+             const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   constexpr ViewTexts kX = {"x.data is null", "x.stride is #, must be at least x.cols, #",

@@ -13,8 +13,8 @@ HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
 // Outputs [begin, end), a block of sums in L1 at a time.
-void GemvF32(MatView<const float> w, const float* x, const Chain& chain, float* y, size_t begin,
-             size_t end) {
+void GemvF32(const MatView<const float>& w, const float* x, const Chain& chain, float* y,
+             size_t begin, size_t end) {
   constexpr size_t kBlock = 64;
   HWY_ALIGN float sums[kBlock];
   for (size_t n = begin; n < end; n += kBlock) {
@@ -40,7 +40,7 @@ namespace {
 
 struct GemvPart {
   decltype(&HWY_STATIC_DISPATCH(GemvF32)) kernel;
-  MatView<const float> w;
+  const MatView<const float>& w;
   const float* x;
   const Chain& chain;
   float* y;
@@ -49,8 +49,8 @@ struct GemvPart {
 
 }  // namespace
 
-Status Gemv(MatView<const float> w, std::span<const float> x, const Epilogue& epilogue,
-            std::span<float> y, Parallel parallel) {
+Status Gemv(const MatView<const float>& w, std::span<const float> x, const Epilogue& epilogue,
+            std::span<float> y, const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   constexpr ViewTexts kW = {"w.data is null", "w.stride is #, must be at least w.cols, #",

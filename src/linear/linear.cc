@@ -181,8 +181,8 @@ Status CheckApart(std::span<const LinearLayer> layers, const Chain* chains) {
 
 }  // namespace
 
-Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epilogue,
-              MatView<float> y, Parallel parallel) {
+Status Linear(const MatView<const float>& x, const PackedLinear& w, const Epilogue& epilogue,
+              const MatView<float>& y, const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   Chain chain;
@@ -194,7 +194,8 @@ Status Linear(MatView<const float> x, const PackedLinear& w, const Epilogue& epi
   return {};
 }
 
-Status LinearGroup(MatView<const float> x, std::span<const LinearLayer> layers, Parallel parallel) {
+Status LinearGroup(const MatView<const float>& x, std::span<const LinearLayer> layers,
+                   const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (layers.size() > kMaxLinearLayers) {

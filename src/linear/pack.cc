@@ -17,7 +17,7 @@ size_t PackedLinear::Bytes(size_t outputs, size_t inputs) {
   return PackedBytes(floats, outputs);
 }
 
-Status PackedLinear::Pack(MatView<const float> w, std::span<const float> bias,
+Status PackedLinear::Pack(const MatView<const float>& w, std::span<const float> bias,
                           const BatchNorm* batchnorm, std::span<std::byte> bytes,
                           PackedLinear& packed) {
   constexpr ViewTexts kW = {"w.data is null", "w.stride is #, must be at least w.cols, #",

@@ -275,7 +275,7 @@ struct SoftmaxPart {
   void operator()(size_t begin, size_t end) const { kernel(args, begin, end); }
 };
 
-Status CheckMask(MatView<const float> mask, MatView<const float> x) {
+Status CheckMask(const MatView<const float>& mask, const MatView<const float>& x) {
   if (mask.data == nullptr && mask.rows == 0 && mask.cols == 0) return {};
   constexpr ViewTexts kMask = {"options.mask.data is null",
                                "options.mask.stride is #, must be at least its cols, #",
@@ -335,8 +335,8 @@ Status Check(const MatView<const float>& x, const SoftmaxOptions& options, const
 
 }  // namespace
 
-Status Softmax(MatView<const float> x, const SoftmaxOptions& options, const Epilogue& epilogue,
-               MatView<float> y, Parallel parallel) {
+Status Softmax(const MatView<const float>& x, const SoftmaxOptions& options,
+               const Epilogue& epilogue, const MatView<float>& y, const Parallel& parallel) {
   const int target = arch::ActiveIndex();
   if (target < 0) return arch::UnsupportedTarget();
   if (!LooksFine(x, options, y, parallel)) {

@@ -8,8 +8,8 @@
 namespace lanefuse {
 
 struct SoftmaxArgs {
-  MatView<const float> x;
-  MatView<float> y;
+  const MatView<const float>& x;
+  const MatView<float>& y;
   const SoftmaxOptions* options;
   const Chain* chain;
   size_t mask_stride;  // 0: one row for all
