@@ -92,16 +92,21 @@ const List& Supported() {
 
 constexpr int kWrongName = 1;
 
+// The index of the best of these targets in dispatch tables.
+int IndexOf([[maybe_unused]] int64_t bits) {
+#if HWY_TARGETS & (HWY_TARGETS - 1)
+  hwy::ChosenTarget chosen;
+  chosen.Update(bits);
+  return static_cast<int>(chosen.GetIndex());
+#else
+  return 0;                  // Tables of a single target have a single entry.
+#endif
+}
+
 // What active_code holds for an entry: its index in dispatch tables plus 2, and its own above that.
 int CodeOf(const Entry& entry) {
   const int number = static_cast<int>(&entry - kEntries) << arch::kIndexBits;
-#if HWY_TARGETS & (HWY_TARGETS - 1)
-  hwy::ChosenTarget chosen;
-  chosen.Update(entry.bits & SupportedBits());
-  return number + static_cast<int>(chosen.GetIndex()) + 2;
-#else
-  return number + 2;         // Tables of a single target have a single entry.
-#endif
+  return number + IndexOf(entry.bits & SupportedBits()) + 2;
 }
 
 // The code of the supported target with this name, of the best one without a name, or kWrongName.
@@ -146,6 +151,13 @@ int DecideTarget() {
   // A LimitTarget on another thread that came first stays.
   int expected = 0;
   return active_code.compare_exchange_strong(expected, code) ? code : expected;
+}
+
+int NarrowIndex(int index) {
+  constexpr int64_t kBoth = HWY_AVX3 | HWY_AVX2;
+  if ((HWY_TARGETS & kBoth) != kBoth) return index;
+  static const int wide = IndexOf(HWY_AVX3), narrow = IndexOf(HWY_AVX2);
+  return index == wide ? narrow : index;
 }
 
 Status UnsupportedTarget() {

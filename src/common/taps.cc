@@ -25,8 +25,8 @@ void Taps::Fill(size_t ky, size_t kx, const float** table) const {
   // Locals: a store to the table might change a member, for all that the compiler knows.
   const float* const base = data;
   const size_t pixel_step = step * pixel_stride;
-  size_t offset = row * row_stride + static_cast<size_t>(start) * pixel_stride + left * pixel_step;
-  for (size_t i = left; i < right; ++i, offset += pixel_step) table[i] = base + offset;
+  size_t at = row * row_stride + static_cast<size_t>(start) * pixel_stride + left * pixel_step;
+  for (size_t i = left; i < right; ++i, at += pixel_step) table[i] = base + at;
 }
 
 }  // namespace lanefuse

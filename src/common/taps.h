@@ -10,7 +10,7 @@ namespace lanefuse {
 class RunTable;
 
 // Zeros that stand for pixels in the padding, kZeroRun channels at a time.
-constexpr size_t kZeroRun = 512;
+constexpr size_t kZeroRun = 1024;
 extern const float kZeros[kZeroRun];
 
 struct Taps {
@@ -26,6 +26,7 @@ struct Taps {
   size_t row_step = 1, tap_step = 0;
   size_t first = 0;          // the row of the table that is the tile's first
   RunTable* runs = nullptr;  // of a dense tile, instead of a table
+  size_t offset = 0;         // channels from those that `runs` points to, to those of this tile
 
   // Without an image: row r starts at data + r * stride, tap rows are step_h apart.
   // With an image (columns > 0): `data` is its pixel (0, 0) and the first column is pixel x of row

@@ -166,9 +166,10 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
       do {
         for (size_t i = 0; i < table.runs(); ++i) {
           const float* const* row = table.rows(i) + taps.first;
-          run(row[0], row[kRows > 1 ? 1 : 0], row[kRows > 2 ? 2 : 0], row[kRows > 3 ? 3 : 0],
-              row[kRows > 4 ? 4 : 0], row[kRows > 5 ? 5 : 0], row[kRows > 6 ? 6 : 0],
-              row[kRows > 7 ? 7 : 0], table.length(i));
+          const size_t at = taps.offset;
+          run(row[0] + at, row[kRows > 1 ? 1 : 0] + at, row[kRows > 2 ? 2 : 0] + at,
+              row[kRows > 3 ? 3 : 0] + at, row[kRows > 4 ? 4 : 0] + at, row[kRows > 5 ? 5 : 0] + at,
+              row[kRows > 6 ? 6 : 0] + at, row[kRows > 7 ? 7 : 0] + at, table.length(i));
         }
       } while (table.Next());
     } else {

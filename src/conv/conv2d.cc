@@ -63,6 +63,13 @@ Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
   return CheckViews(x, y, output);
 }
 
+// The target whose code runs: `target`, or one with narrower vectors where there are few lanes.
+int TargetFor(const ConvArgs& args, int target) {
+  const Conv2dShape& s = *args.shape;
+  const size_t lanes = args.plan == ConvPlan::kDense ? GroupOutputs(s) : s.outputs;
+  return lanes <= 8 ? arch::NarrowIndex(target) : target;
+}
+
 }  // namespace
 
 ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<const float>& x,
@@ -95,7 +102,7 @@ bool IsPointwise(const Conv2dShape& s) {
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& x = args.x;
-  const size_t most = HWY_DISPATCH_TABLE(ConvRowTile)[target](s, args.plan);
+  const size_t most = HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](s, args.plan);
   args.down = args.y.height;
   args.across = args.y.width;
   args.tiles = QuotientUp(args.across, most);
@@ -130,7 +137,8 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
 }
 
 void RunConv(const ConvArgs& args, int target) {
-  HWY_DISPATCH_TABLE(Conv2dF32)[target](args, 0, args.tiles * args.y.height * args.y.images);
+  HWY_DISPATCH_TABLE(Conv2dF32)
+  [TargetFor(args, target)](args, 0, args.tiles * args.y.height * args.y.images);
 }
 
 Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epilogue& epilogue,
@@ -164,7 +172,7 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
     work = kMaxElements;
   }
   const size_t units = args.tiles * args.y.height * args.y.images;
-  const ConvPart part{HWY_DISPATCH_TABLE(Conv2dF32)[target], args};
+  const ConvPart part{HWY_DISPATCH_TABLE(Conv2dF32)[TargetFor(args, target)], args};
   ForEachPart(parallel, work, kMinMulAdds, units, part);
   return {};
 }

@@ -149,6 +149,37 @@ TEST(Conv2dShapes, DepthwiseAtEveryWidth) {
   }
 }
 
+// Groups that take turns at a tile, and those whose inputs are looked up in one vector, in two, or
+// gathered; the last three have more channels than there are zeros for the padding.
+TEST(Conv2dShapes, ManyGroups) {
+  Random random(__LINE__);
+  struct Size {
+    size_t groups, in, out;
+  };
+  size_t i = 0;
+  for (const Size& size :
+       {Size{32, 4, 4}, Size{32, 8, 8}, Size{33, 2, 2}, Size{19, 3, 3}, Size{24, 8, 4},
+        Size{21, 16, 2}, Size{40, 1, 3}, Size{12, 16, 24}, Size{20, 5, 7}, Size{9, 40, 8},
+        Size{350, 3, 4}, Size{130, 8, 8}, Size{70, 15, 2}}) {
+    for (const size_t width : {2, 7, 13}) {
+      for (const size_t kernel : {1, 3, 5}) {
+        ConvCase c{
+            .shape = Square(kernel, size.groups * size.in, size.groups * size.out, size.groups),
+            .images = 1 + i % 2,
+            .height = 1 + i % 4,
+            .width = width,
+            .has_bias = i % 2 == 0,
+            .data = kAllData[i % 3],
+            .layout = i};
+        c.shape.stride_w = 1 + i % 2;
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 TEST(Conv2dShapes, GroupsWithOddChannels) {
   Random random(__LINE__);
   size_t i = 0;
