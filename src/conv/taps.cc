@@ -103,6 +103,36 @@ void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
   }
 }
 
+// Copies the columns of the image that the tile reads, row after row, zeros for the padding: there
+// its pixels overlap as they do in the image.
+void CopyWindow(const Taps& taps, size_t columns, float* window) {
+  const size_t channels = taps.length;
+  const Inside inside = TapsInside(taps.x, columns, 1, taps.width);
+  const size_t left = inside.first * channels;
+  const size_t count = (inside.last - inside.first) * channels;
+  const size_t right = columns * channels - left - count;
+  const size_t first = static_cast<size_t>(taps.x) + inside.first;
+  for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
+    const size_t y = static_cast<size_t>(taps.y) + ky * taps.dilation_h;  // huge above the image
+    if (y >= taps.height || count == 0) {
+      window = std::fill_n(window, columns * channels, 0.0f);
+      continue;
+    }
+    const float* from = taps.data + y * taps.row_stride + first * taps.pixel_stride;
+    window = std::fill_n(window, left, 0.0f);
+    if (taps.pixel_stride == channels) {
+      std::memcpy(window, from, count * sizeof(float));
+      window += count;
+    } else {
+      for (size_t i = inside.first; i < inside.last; ++i, from += taps.pixel_stride) {
+        std::memcpy(window, from, channels * sizeof(float));
+        window += channels;
+      }
+    }
+    window = std::fill_n(window, right, 0.0f);
+  }
+}
+
 }  // namespace
 
 bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, size_t rows) {
@@ -168,11 +198,24 @@ bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t
   taps.copied = false;
   const size_t run = s.kernel_w * channels;
   const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && taps.pixel_stride == channels);
+  // Below this length the code around a run takes longer than the run.
+  constexpr size_t kShortRun = 5;
+  const size_t columns = ColumnsOf(s, t);
+  const size_t window = columns <= Patch::kFloats ? s.kernel_h * columns * channels : 0;
+  if (patch != nullptr && taps.border && run >= kShortRun && s.kernel_w > 1 && s.dilation_w == 1 &&
+      channels <= Patch::kFloats && window <= Patch::kFloats) {
+    CopyWindow(taps, columns, patch->data);
+    patch->rows = 0;
+    taps.length = run;
+    taps.data = patch->data;
+    taps.stride = s.stride_w * channels;
+    taps.step_h = columns * channels;
+    taps.copied = true;
+    return true;
+  }
   constexpr size_t kMost = Patch::kTileFloats;
   const bool copies = patch != nullptr && s.kernel_h * s.kernel_w > 1 && taps.tap_step == 1 &&
                       s.kernel_h <= kMost && run <= kMost && t.pixels * s.kernel_h * run <= kMost;
-  // Below this length the code around a run takes longer than the run.
-  constexpr size_t kShortRun = 5;
   if (!taps.border && one_run && (!copies || run >= kShortRun)) {
     taps.length = run;
     taps.data += static_cast<size_t>(taps.y) * taps.row_stride +
