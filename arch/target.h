@@ -33,8 +33,8 @@ inline int ActiveIndex() {
   return ((code != 0 ? code : DecideTarget()) & ((1 << kIndexBits) - 1)) - 2;
 }
 
-// The index to use instead of `index` where a kernel fills at most eight lanes: vectors of sixteen
-// would be half empty, and cost more. Same bits, as everywhere.
+// The index to use instead of `index` where a kernel has little to fill vectors of sixteen with:
+// half empty, they cost more than vectors of eight. Same bits, as everywhere.
 int NarrowIndex(int index);
 
 // What a call returns where ActiveIndex() is -1: the text lists the valid names.
