@@ -24,12 +24,15 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 // One vector of outputs: 6 sums wait for each other, 8 hide the latency of the adder.
 constexpr size_t kRowTileOneVector = kSmallCode ? kRowTile : 8;
 
-// A depthwise tile three taps wide keeps kRowTile sums for each vector of channels or row of the
-// output, and three weights. Two of either hide the latency of the sums: rows, which have inputs in
-// common at stride 1, where code may be large, otherwise vectors.
+// A depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two of
+// either hide the latency of the sums: rows, which have inputs in common, for kernels three taps
+// wide at stride 1, where code may be large; otherwise vectors, if what they share fits registers.
+// taps: 0 is any width.
 constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
-constexpr size_t DepthwiseVectors(size_t stride) {
-  return kSmallCode ? (kVectorRegisters == 32 ? 2 : 1) : stride;
+constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
+  if (taps == 3 && stride == 1 && kDepthwiseRows == 2) return 1;
+  if ((taps == 0 || stride == 2) && !kSmallCode) return 2;
+  return kVectorRegisters == 32 ? 2 : 1;
 }
 
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =

@@ -29,7 +29,7 @@ constexpr arch::TargetTiles TilesFor(size_t lanes) {
       {"linear", "few outputs", kRowTileFourChains, kVectorTileFourChains, 4},
       {"conv", "dense", kRowTile, kVectorTile, 1},
       {"conv", "depthwise", kRowTile, kVectorTile, 1},
-      {"conv", "depthwise, 3 wide", kDepthwiseRows * kRowTile, DepthwiseVectors(1), 1},
+      {"conv", "depthwise, 3 wide", kDepthwiseRows * kRowTile, DepthwiseVectors(3, 1), 1},
       {"softmax", "sum of a row", 1, sums, 1},
       {"elementwise", "a step", 1, 1, 1},
   }};

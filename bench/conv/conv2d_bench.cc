@@ -185,7 +185,20 @@ void AddConv(Suite& suite) {
   AddShape(suite, "affine_hardswish", Depthwise(28, 120, 1, 5));
   AddShape(suite, "affine_hardswish", Depthwise(14, 240, 1, 5));
   AddShape(suite, "bias_hardswish", Pointwise(14, 240, 80));
+  AddShape(suite, "bias_relu", Square(56, 128, 128, 3, 1, 32));
+  AddShape(suite, "bias_relu", Depthwise(28, 96, 2, 5));
+  AddShape(suite, "bias", Depthwise(28, 192, 1, 7));
+  AddShape(suite, "bias", Depthwise(14, 384, 2, 7));
+  AddShape(suite, "bias", Depthwise(14, 192, 1, 31));
   AddShape(suite, "none", Pointwise(1, 1, 1));
+
+  // Off the edges of tiles, panels and images.
+  AddShape(suite, "bias_relu", Square(31, 17, 33, 3, 1));
+  AddShape(suite, "bias_relu", Square(15, 65, 63, 3, 2));
+  AddShape(suite, "bias_relu", Pointwise(17, 127, 129));
+  AddShape(suite, "bias_relu", Pointwise(31, 33, 65));
+  AddShape(suite, "bias_relu", Depthwise(33, 65, 1));
+  AddShape(suite, "bias_relu", Depthwise(17, 127, 2));
 }
 [[maybe_unused]] const bool kAdded = Suite::AddFamily(AddConv);
 

@@ -104,6 +104,14 @@ void AddLinear(Suite& suite) {
   AddShape(suite, "bias_relu", 128, 768, 768);
   AddShape(suite, "bias_relu", 512, 512, 512);
 
+  // Around the edges of tiles and of panels, one side after the other and all three; and primes.
+  for (const size_t edge : {15, 17, 31, 33, 63, 65, 127, 129, 509, 1021}) {
+    if (edge > 16) AddShape(suite, "bias_relu", edge, 256, 256);
+    AddShape(suite, "bias_relu", 64, edge, 256);
+    AddShape(suite, "bias_relu", 64, 256, edge);
+    if (edge > 16 && edge < 1000) AddShape(suite, "bias_relu", edge, edge, edge);
+  }
+
   // Other chains: register epilogues, and those that run over the hot tile.
   for (const char* epilogue : {"none", "bias", "bias_clamp", "bias_add_relu", "affine_hardswish",
                                "bias_geluerf", "bias_gelutanh", "bias_silu_mul"}) {

@@ -121,10 +121,10 @@ class TileCursor {
   ConvTile tile_;
 };
 
-// The addresses that a tile of a kernel three taps wide reads: for each row of taps, the columns of
+// The addresses that a tile of a small depthwise kernel reads: for each row of taps, the columns of
 // the image, and kZeros for those in the padding.
 struct TapTable {
-  static constexpr size_t kColumns = 16;  // (6 - 1) * 2 + 3 = 13 at most
+  static constexpr size_t kColumns = 17;  // seven taps at stride 2: (6 - 1) * 2 + 7
   static constexpr size_t kRows = 8;      // of taps, and one for a second row of outputs
   const float* pixel[kRows][kColumns];
 

@@ -8,7 +8,7 @@
 #endif
 
 #include "src/conv/conv-inl.h"
-#include "src/conv/depthwise3-inl.h"
+#include "src/conv/depthwise_table-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
@@ -112,33 +112,37 @@ HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weight
   }
 }
 
-// Kernels three wide: the addresses of a tile are found once for up to kZeroRun channels.
-HWY_INLINE bool IsThreeWide(const Conv2dShape& s) {
-  return s.kernel_w == 3 && s.dilation_w == 1 && s.stride_w <= 2 && s.kernel_h < TapTable::kRows;
+// Kernels whose tiles fit a table: the addresses are found once for up to kMaxTileCols channels.
+HWY_INLINE bool FitsTable(const Conv2dShape& s) {
+  return s.stride_w <= 2 && s.kernel_h < TapTable::kRows && s.kernel_w <= TapTable::kColumns &&
+         s.dilation_w <= TapTable::kColumns &&
+         (kRowTile - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w < TapTable::kColumns;
 }
 
 // All channels of the tile at `cursor` and of those of its height behind it that end at unit
 // `most` or before it; with kRows = 2 also of the tiles below them. How many tiles of a row.
-template <size_t kStride, size_t kRows>
-HWY_INLINE size_t DepthwiseThreeTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
+template <size_t kTaps, size_t kStride, size_t kRows>
+HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
                                       size_t inner_end) {
   const ConvTile& t = cursor.tile();
   const size_t step = t.pixels * kStride * args.x.pixel_stride;
   TapTable table;
   size_t count = 1;
-  for (size_t first = 0; first < args.shape->channels; first += kZeroRun) {
+  static_assert(kMaxTileCols <= kZeroRun);
+  for (size_t first = 0; first < args.shape->channels; first += kMaxTileCols) {
     const bool border = table.Fill(args, t, first, kRows);
     if (!border) count = cursor.Together(most, inner_end);
-    const size_t cols = std::min(kZeroRun, args.shape->channels - first);
+    const size_t cols = std::min(kMaxTileCols, args.shape->channels - first);
     DepthwiseOut row(ConvOut(args, t, first, cols));
     if constexpr (kRows == 1) {
       for (size_t i = 0; i < count; ++i, row.Advance(t.pixels)) {
-        DepthwiseThreePixels<kStride>(table, args, t.pixels, first, i * step, row.out, row.finish);
+        DepthwiseTablePixels<kTaps, kStride>(table, args, t.pixels, first, i * step, row.out,
+                                             row.finish);
       }
     } else {
       DepthwiseOut below(ConvOut(args, {t.image, t.row + 1, t.pixel, t.pixels}, first, cols));
       for (size_t i = 0; i < count; ++i, row.Advance(t.pixels), below.Advance(t.pixels)) {
-        DepthwiseThreeTwoRowsPixels(table, args, t.pixels, first, i * step, row, below);
+        DepthwiseTableTwoRowsPixels(table, args, t.pixels, first, i * step, row, below);
       }
     }
   }
@@ -146,19 +150,19 @@ HWY_INLINE size_t DepthwiseThreeTiles(const ConvArgs& args, const TileCursor& cu
 }
 
 // All channels of units (tiles) [begin, end): rows in pairs where neighbours share inputs.
-template <size_t kStride>
-HWY_INLINE void ConvDepthwiseThree(const ConvArgs& args, size_t begin, size_t end) {
+template <size_t kTaps, size_t kStride>
+HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end) {
+  constexpr bool kPairs = kDepthwiseRows == 2 && kTaps == 3 && kStride == 1;
   const size_t inner_end = InnerEnd(args);
-  const bool pairs = kDepthwiseRows == 2 && kStride == 1 && args.shape->stride_h == 1 &&
-                     args.shape->dilation_h == 1;
+  const bool pairs = kPairs && args.shape->stride_h == 1 && args.shape->dilation_h == 1;
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end;) {
-    if constexpr (kDepthwiseRows == 2 && kStride == 1) {
+    if constexpr (kPairs) {
       const ConvTile& t = cursor.tile();
       if (pairs && t.pixel == 0 && t.row + 1 < args.y.height && end - unit >= 2 * args.tiles) {
         for (size_t i = 0; i < args.tiles;) {
           const size_t count =
-              DepthwiseThreeTiles<kStride, 2>(args, cursor, args.tiles - i, inner_end);
+              DepthwiseTableTiles<kTaps, kStride, 2>(args, cursor, args.tiles - i, inner_end);
           i += count;
           cursor.Advance(count);
         }
@@ -167,7 +171,8 @@ HWY_INLINE void ConvDepthwiseThree(const ConvArgs& args, size_t begin, size_t en
         continue;
       }
     }
-    const size_t count = DepthwiseThreeTiles<kStride, 1>(args, cursor, end - unit, inner_end);
+    const size_t count =
+        DepthwiseTableTiles<kTaps, kStride, 1>(args, cursor, end - unit, inner_end);
     unit += count;
     cursor.Advance(count);
   }
@@ -176,9 +181,18 @@ HWY_INLINE void ConvDepthwiseThree(const ConvArgs& args, size_t begin, size_t en
 // Units (tiles) [begin, end): pixels outside, so that an input row is read while it is in L1 and
 // the weights, 64 bytes a tap and panel, stay there too.
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
-  if (IsThreeWide(*args.shape)) {
-    if (args.shape->stride_w == 1) return ConvDepthwiseThree<1>(args, begin, end);
-    return ConvDepthwiseThree<2>(args, begin, end);
+  if (FitsTable(*args.shape)) {
+    const Conv2dShape& s = *args.shape;
+    if (s.stride_w == 2) {
+      if (s.kernel_w == 3 && s.dilation_w == 1) return ConvDepthwiseTable<3, 2>(args, begin, end);
+      return ConvDepthwiseTable<0, 2>(args, begin, end);
+    }
+    if (s.dilation_w == 1) {
+      if (s.kernel_w == 3) return ConvDepthwiseTable<3, 1>(args, begin, end);
+      if (s.kernel_w == 5) return ConvDepthwiseTable<5, 1>(args, begin, end);
+      if (s.kernel_w == 7) return ConvDepthwiseTable<7, 1>(args, begin, end);
+    }
+    return ConvDepthwiseTable<0, 1>(args, begin, end);
   }
   const size_t lanes = hn::Lanes(DF());
   const size_t taps_count = args.shape->kernel_h * args.shape->kernel_w;

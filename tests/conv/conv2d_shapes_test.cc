@@ -149,6 +149,62 @@ TEST(Conv2dShapes, DepthwiseAtEveryWidth) {
   }
 }
 
+// More channels than a table and what stands for no bias have, with and without a bias.
+TEST(Conv2dShapes, DepthwiseWithManyChannels) {
+  Random random(__LINE__);
+  for (const size_t channels : {512, 513, 1100}) {
+    for (const size_t kernel : {1, 3, 5, 7, 9}) {
+      for (const size_t stride : {1, 2}) {
+        for (const bool has_bias : {false, true}) {
+          ConvCase c{.shape = Square(kernel, channels, channels, channels),
+                     .height = 2,
+                     .width = 3 + kernel,
+                     .has_bias = has_bias,
+                     .layout = stride};
+          c.shape.stride_h = c.shape.stride_w = stride;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+// Kernels of every width that a table of addresses holds, and some beyond it, of other heights.
+TEST(Conv2dShapes, DepthwiseWithEveryKernel) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (size_t kernel_w = 1; kernel_w <= 13; ++kernel_w) {
+    for (const size_t kernel_h : {1, 3, 5, 7, 8}) {
+      for (const size_t channels : {7, 24, 65}) {
+        for (const size_t stride : {1, 2, 3}) {
+          ConvCase c{.shape = {.outputs = channels,
+                               .channels = channels,
+                               .kernel_h = kernel_h,
+                               .kernel_w = kernel_w,
+                               .groups = channels,
+                               .padding = {.top = kernel_h / 2,
+                                           .bottom = (kernel_h - 1) / 2,
+                                           .left = kernel_w / 2,
+                                           .right = (kernel_w - 1) / 2}},
+                     .height = 3 + i % 5,
+                     .width = 1 + i % 19,
+                     .has_bias = i % 2 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          c.shape.stride_h = 1 + i % 2;
+          c.shape.stride_w = stride;
+          c.shape.dilation_w = 1 + i / 7 % 2;
+          c.width += (c.shape.dilation_w - 1) * (kernel_w - 1);
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 // Groups that take turns at a tile, and those whose inputs are looked up in one vector, in two, or
 // gathered; the last three have more channels than there are zeros for the padding.
 TEST(Conv2dShapes, ManyGroups) {

@@ -1,12 +1,13 @@
-// Depthwise convolution with kernels three taps wide, stride 1 or 2, no dilation: the frequent
-// ones. The addresses of a tile are looked up once for all channels; a vector of a pixel is loaded
-// once for all that read it, two rows of the output included. Per-target header: include it after
-// hwy/foreach_target.h.
-#if defined(LANEFUSE_SRC_CONV_DEPTHWISE3_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef LANEFUSE_SRC_CONV_DEPTHWISE3_INL_H_
-#undef LANEFUSE_SRC_CONV_DEPTHWISE3_INL_H_
+// Depthwise convolution with small kernels and stride 1 or 2: the frequent ones. The addresses of a
+// tile are looked up once for all channels. At stride 1 and without dilation, where a kernel is
+// three, five or seven taps wide (kTaps; 0 is any other), a vector of a pixel is loaded once for
+// all that read it; where it is three, for two rows of the output. Per-target header: include it
+// after hwy/foreach_target.h.
+#if defined(LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
+#undef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
 #else
-#define LANEFUSE_SRC_CONV_DEPTHWISE3_INL_H_
+#define LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
 #endif
 
 #include <utility>
@@ -37,7 +38,7 @@ struct DepthwiseOut {
   }
 };
 
-// At stride 2 pixels have few inputs in common. sum += w * one or two vectors of a pixel.
+// Where pixels have few inputs in common: sum += w * one or two vectors of a pixel.
 template <Channels kWhat>
 HWY_INLINE void AddPixel(const float* from, size_t rest, VF w, VF v, VF& s, VF& t) {
   const DF d;
@@ -62,74 +63,92 @@ HWY_INLINE void AddTapOfPixels(const float* const* column, const float* weights,
   if constexpr (kPixels > 5) AddPixel<kWhat>(column[5 * kStride] + at, rest, w, v, s5, t5);
 }
 
-// s += x * the weight of tap kTap; nothing where there is no such tap.
-template <size_t kTap>
-HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF& s) {
+// s += x * the weight of tap kTap < kTaps; nothing where there is no such tap.
+template <size_t kTaps, size_t kTap>
+HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s) {
+  if constexpr (kTap >= kTaps) return;
   if constexpr (kTap == 0) s = Fma(x, w0, s);
   if constexpr (kTap == 1) s = Fma(x, w1, s);
   if constexpr (kTap == 2) s = Fma(x, w2, s);
+  if constexpr (kTap == 3) s = Fma(x, w3, s);
+  if constexpr (kTap == 4) s = Fma(x, w4, s);
+  if constexpr (kTap == 5) s = Fma(x, w5, s);
+  if constexpr (kTap == 6) s = Fma(x, w6, s);
 }
 
 // At stride 1 a vector of column kColumn is loaded once for the pixels that read it: pixel p as its
 // tap kColumn - p. Columns come in ascending order, so a pixel's taps do too, and neighbouring
 // multiply-adds belong to different sums: a sum that came twice in a row would wait for the adder.
-template <size_t kPixels, size_t kColumn>
-HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4,
-                          VF& s5) {
-  AddTap<kColumn>(x, w0, w1, w2, s0);
-  if constexpr (kPixels > 1) AddTap<kColumn - 1>(x, w0, w1, w2, s1);
-  if constexpr (kPixels > 2) AddTap<kColumn - 2>(x, w0, w1, w2, s2);
-  if constexpr (kPixels > 3) AddTap<kColumn - 3>(x, w0, w1, w2, s3);
-  if constexpr (kPixels > 4) AddTap<kColumn - 4>(x, w0, w1, w2, s4);
-  if constexpr (kPixels > 5) AddTap<kColumn - 5>(x, w0, w1, w2, s5);
+template <size_t kTaps, size_t kPixels, size_t kColumn>
+HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s0, VF& s1,
+                          VF& s2, VF& s3, VF& s4, VF& s5) {
+  const auto add = [&]<size_t kPixel>(std::index_sequence<kPixel>, VF & s) HWY_ATTR
+      __attribute__((always_inline)) {
+    if constexpr (kPixel < kPixels) {
+      AddTap<kTaps, kColumn - kPixel>(x, w0, w1, w2, w3, w4, w5, w6, s);
+    }
+  };
+  add(std::index_sequence<0>(), s0);
+  add(std::index_sequence<1>(), s1);
+  add(std::index_sequence<2>(), s2);
+  add(std::index_sequence<3>(), s3);
+  add(std::index_sequence<4>(), s4);
+  add(std::index_sequence<5>(), s5);
 }
 
 // Row `row` of a table meets the tile's up to six pixels as tap row `weights`, and those of a
 // second tile as tap row `second`: the same pixels' next vector of channels, or the next output
 // row's.
-template <size_t kPixels, Channels kWhat, bool kFirst, bool kSecond>
+template <size_t kTaps, size_t kPixels, Channels kWhat, bool kFirst, bool kSecond>
 HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const float* weights,
                           const float* second, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4, VF& s5,
                           VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
+  static_assert(kTaps <= 7);
   const DF d;
   const VF zero = hn::Zero(d);
-  const VF w0 = kFirst ? hn::LoadU(d, weights) : zero;
-  const VF w1 = kFirst ? hn::LoadU(d, weights + kPanel) : zero;
-  const VF w2 = kFirst ? hn::LoadU(d, weights + 2 * kPanel) : zero;
+  const auto load = [&](bool wanted, const float* from, size_t tap) HWY_ATTR {
+    return wanted && tap < kTaps ? hn::LoadU(d, from + tap * kPanel) : zero;
+  };
+  const VF w0 = load(kFirst, weights, 0), w1 = load(kFirst, weights, 1);
+  const VF w2 = load(kFirst, weights, 2), w3 = load(kFirst, weights, 3);
+  const VF w4 = load(kFirst, weights, 4), w5 = load(kFirst, weights, 5);
+  const VF w6 = load(kFirst, weights, 6);
   // Where twelve sums, three weights and a column are all registers, the second tile's weights are
   // the memory operands of its multiply-adds.
   constexpr bool kReload = kFirst && kSecond && kVectorRegisters == 16;
-  const VF r0 = kSecond && !kReload ? hn::LoadU(d, second) : zero;
-  const VF r1 = kSecond && !kReload ? hn::LoadU(d, second + kPanel) : zero;
-  const VF r2 = kSecond && !kReload ? hn::LoadU(d, second + 2 * kPanel) : zero;
+  constexpr bool kKeep = kSecond && !kReload;
+  const VF r0 = load(kKeep, second, 0), r1 = load(kKeep, second, 1), r2 = load(kKeep, second, 2);
+  const VF r3 = load(kKeep, second, 3), r4 = load(kKeep, second, 4), r5 = load(kKeep, second, 5);
+  const VF r6 = load(kKeep, second, 6);
   const auto column = [&]<size_t kColumn>(std::index_sequence<kColumn>) HWY_ATTR
       __attribute__((always_inline)) {
     const float* from = row[kColumn] + at;
     const VF x = kWhat == Channels::kPart ? hn::LoadN(d, from, rest) : hn::LoadU(d, from);
     if constexpr (kFirst) {
-      AddColumn<kPixels, kColumn>(x, w0, w1, w2, s0, s1, s2, s3, s4, s5);
+      AddColumn<kTaps, kPixels, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0, s1, s2, s3, s4, s5);
     }
     if constexpr (kSecond) {
       if constexpr (kReload) asm volatile("" : "+r"(second));  // or it would be loaded ahead
-      const VF v0 = kReload ? hn::LoadU(d, second) : r0;
-      const VF v1 = kReload ? hn::LoadU(d, second + kPanel) : r1;
-      const VF v2 = kReload ? hn::LoadU(d, second + 2 * kPanel) : r2;
+      const auto weight = [&](size_t tap, VF kept)
+                              HWY_ATTR { return kReload ? load(true, second, tap) : kept; };
       const VF next = kWhat == Channels::kTwo ? hn::LoadU(d, from + hn::Lanes(d)) : x;
-      AddColumn<kPixels, kColumn>(next, v0, v1, v2, t0, t1, t2, t3, t4, t5);
+      AddColumn<kTaps, kPixels, kColumn>(next, weight(0, r0), weight(1, r1), weight(2, r2),
+                                         weight(3, r3), weight(4, r4), weight(5, r5), weight(6, r6),
+                                         t0, t1, t2, t3, t4, t5);
     }
   };
   const auto columns = [&]<size_t... kColumn>(std::index_sequence<kColumn...>) HWY_ATTR
       __attribute__((always_inline)) {
     (column(std::index_sequence<kColumn>()), ...);
   };
-  columns(std::make_index_sequence<kPixels + 2>());
+  columns(std::make_index_sequence<kPixels + kTaps - 1>());
 }
 
 // One step of channels, from c on, for one tile of pixels, whose addresses are those of the table
 // from pixel `at_pixel` on plus `shift`. The second vector's weights are `panel` floats behind the
 // first's.
-template <size_t kPixels, size_t kStride, Channels kWhat>
-HWY_INLINE void DepthwiseThree(const TapTable& table, size_t kernel_h, size_t at_pixel,
+template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat>
+HWY_INLINE void DepthwiseTable(const TapTable& table, const Conv2dShape& shape, size_t at_pixel,
                                size_t shift, const float* weights, size_t panel, size_t c,
                                const TileOut& out, const Finish& finish) {
   const DF d;
@@ -137,15 +156,17 @@ HWY_INLINE void DepthwiseThree(const TapTable& table, size_t kernel_h, size_t at
   VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
   VF t0 = s0, t1 = s0, t2 = s0, t3 = s0, t4 = s0, t5 = s0;
   const size_t at = c + shift;
-  for (size_t ky = 0; ky < kernel_h; ++ky, weights += 3 * kPanel) {
+  const size_t kernel_h = shape.kernel_h;
+  const size_t kernel_w = kTaps != 0 ? kTaps : shape.kernel_w;
+  for (size_t ky = 0; ky < kernel_h; ++ky, weights += kernel_w * kPanel) {
     const float* const* row = table.pixel[ky] + at_pixel * kStride;
-    if constexpr (kStride == 1) {
-      AddTapRow<kPixels, kWhat, true, kWhat == Channels::kTwo>(
+    if constexpr (kTaps != 0 && kStride == 1) {
+      AddTapRow<kTaps, kPixels, kWhat, true, kWhat == Channels::kTwo>(
           row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
     } else {
-      for (size_t kx = 0; kx < 3; ++kx) {
-        AddTapOfPixels<kPixels, kStride, kWhat>(row + kx, weights + kx * kPanel, panel, at, rest,
-                                                s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+      for (size_t kx = 0; kx < kernel_w; ++kx, row += kTaps != 0 ? 1 : shape.dilation_w) {
+        AddTapOfPixels<kPixels, kStride, kWhat>(row, weights + kx * kPanel, panel, at, rest, s0, s1,
+                                                s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
       }
     }
   }
@@ -156,7 +177,7 @@ HWY_INLINE void DepthwiseThree(const TapTable& table, size_t kernel_h, size_t at
 // One vector of channels of a tile and of the one below it: a row of the image that both read is
 // loaded once.
 template <size_t kPixels, Channels kWhat>
-HWY_INLINE void DepthwiseThreeTwoRows(const TapTable& table, size_t kernel_h, size_t shift,
+HWY_INLINE void DepthwiseTableTwoRows(const TapTable& table, size_t kernel_h, size_t shift,
                                       const float* weights, size_t c, const DepthwiseOut& to,
                                       const DepthwiseOut& below) {
   const DF d;
@@ -164,15 +185,16 @@ HWY_INLINE void DepthwiseThreeTwoRows(const TapTable& table, size_t kernel_h, si
   VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
   VF t0 = s0, t1 = s0, t2 = s0, t3 = s0, t4 = s0, t5 = s0;
   const size_t at = c + shift;
-  AddTapRow<kPixels, kWhat, true, false>(table.pixel[0], at, rest, weights, weights, s0, s1, s2, s3,
-                                         s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<3, kPixels, kWhat, true, false>(table.pixel[0], at, rest, weights, weights, s0, s1, s2,
+                                            s3, s4, s5, t0, t1, t2, t3, t4, t5);
   size_t ky = 1;
   for (; ky < kernel_h; ++ky, weights += 3 * kPanel) {
-    AddTapRow<kPixels, kWhat, true, true>(table.pixel[ky], at, rest, weights + 3 * kPanel, weights,
-                                          s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+    AddTapRow<3, kPixels, kWhat, true, true>(table.pixel[ky], at, rest, weights + 3 * kPanel,
+                                             weights, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4,
+                                             t5);
   }
-  AddTapRow<kPixels, kWhat, false, true>(table.pixel[ky], at, rest, weights, weights, s0, s1, s2,
-                                         s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<3, kPixels, kWhat, false, true>(table.pixel[ky], at, rest, weights, weights, s0, s1, s2,
+                                            s3, s4, s5, t0, t1, t2, t3, t4, t5);
   FinishColumns<kPixels, 1>(to.out, to.finish, 0, c, s0, s0, s1, s1, s2, s2, s3, s3, s4, s4, s5,
                             s5);
   FinishColumns<kPixels, 1>(below.out, below.finish, 0, c, t0, t0, t1, t1, t2, t2, t3, t3, t4, t4,
@@ -181,54 +203,55 @@ HWY_INLINE void DepthwiseThreeTwoRows(const TapTable& table, size_t kernel_h, si
 
 // The channels behind the last whole vector, one pixel after the other.
 template <size_t kStride>
-HWY_NOINLINE void DepthwiseThreePart(const TapTable& table, size_t kernel_h, size_t at_pixel,
-                                     size_t pixels, size_t shift, const float* weights, size_t c,
-                                     const TileOut& out, Finish finish) {
+HWY_NOINLINE void DepthwiseTablePart(const TapTable& table, const Conv2dShape& shape,
+                                     size_t at_pixel, size_t pixels, size_t shift,
+                                     const float* weights, size_t c, const TileOut& out,
+                                     Finish finish) {
   for (size_t p = at_pixel; p < at_pixel + pixels; ++p, finish.Advance(1)) {
-    DepthwiseThree<1, kStride, Channels::kPart>(table, kernel_h, p, shift, weights, 0, c, out,
-                                                finish);
+    DepthwiseTable<0, 1, kStride, Channels::kPart>(table, shape, p, shift, weights, 0, c, out,
+                                                   finish);
   }
 }
 
 // All channels of one tile: out.cols from `first` on. `finish` is that of its first pixel.
-template <size_t kPixels, size_t kStride>
-HWY_NOINLINE void DepthwiseThreeChannels(const TapTable& table, const ConvArgs& args, size_t first,
+template <size_t kTaps, size_t kPixels, size_t kStride>
+HWY_NOINLINE void DepthwiseTableChannels(const TapTable& table, const ConvArgs& args, size_t first,
                                          size_t at_pixel, size_t shift, const TileOut& out,
                                          const Finish& finish) {
   const size_t lanes = hn::Lanes(DF());
-  const size_t kernel_h = args.shape->kernel_h;
-  const size_t panel_stride = kernel_h * 3 * kPanel;
+  const Conv2dShape& shape = *args.shape;
+  const size_t panel_stride = shape.kernel_h * shape.kernel_w * kPanel;
   const size_t panel = lanes == kPanel ? panel_stride : lanes;  // to the second vector's weights
   const auto weights = [&](size_t c) HWY_ATTR {
     return args.panels + (first + c) / kPanel * panel_stride + (first + c) % kPanel;
   };
   size_t c = 0;
-  if constexpr (DepthwiseVectors(kStride) == 2) {
+  if constexpr (DepthwiseVectors(kTaps, kStride) == 2) {
     for (; c + 2 * lanes <= out.cols; c += 2 * lanes) {
-      DepthwiseThree<kPixels, kStride, Channels::kTwo>(table, kernel_h, at_pixel, shift, weights(c),
-                                                       panel, c, out, finish);
+      DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(table, shape, at_pixel, shift,
+                                                              weights(c), panel, c, out, finish);
     }
   }
   for (; c + lanes <= out.cols; c += lanes) {
-    DepthwiseThree<kPixels, kStride, Channels::kOne>(table, kernel_h, at_pixel, shift, weights(c),
-                                                     panel, c, out, finish);
+    DepthwiseTable<kTaps, kPixels, kStride, Channels::kOne>(table, shape, at_pixel, shift,
+                                                            weights(c), panel, c, out, finish);
   }
   if (c == out.cols) return;
   if constexpr (kSmallCode) {
-    DepthwiseThreePart<kStride>(table, kernel_h, at_pixel, kPixels, shift, weights(c), c, out,
-                                finish);
+    DepthwiseTablePart<kStride>(table, shape, at_pixel, kPixels, shift, weights(c), c, out, finish);
   } else {
-    DepthwiseThree<kPixels, kStride, Channels::kPart>(table, kernel_h, at_pixel, shift, weights(c),
-                                                      panel, c, out, finish);
+    DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(table, shape, at_pixel, shift,
+                                                             weights(c), panel, c, out, finish);
   }
 }
 
-template <size_t kStride>
-HWY_INLINE void DepthwiseThreePixels(const TapTable& table, const ConvArgs& args, size_t pixels,
+template <size_t kTaps, size_t kStride>
+HWY_INLINE void DepthwiseTablePixels(const TapTable& table, const ConvArgs& args, size_t pixels,
                                      size_t first, size_t shift, const TileOut& out,
                                      Finish finish) {
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at_pixel) HWY_ATTR {
-    DepthwiseThreeChannels<kPixels, kStride>(table, args, first, at_pixel, shift, out, finish);
+    DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, out,
+                                                    finish);
   };
   if constexpr (kSmallCode) {
     for (size_t at = 0; at < pixels;) {
@@ -252,7 +275,7 @@ HWY_INLINE void DepthwiseThreePixels(const TapTable& table, const ConvArgs& args
 
 // The same for a tile and the one below it.
 template <size_t kPixels>
-HWY_NOINLINE void DepthwiseThreeTwoRowsChannels(const TapTable& table, const ConvArgs& args,
+HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable& table, const ConvArgs& args,
                                                 size_t first, size_t shift, const DepthwiseOut& to,
                                                 const DepthwiseOut& below) {
   const size_t lanes = hn::Lanes(DF());
@@ -265,22 +288,22 @@ HWY_NOINLINE void DepthwiseThreeTwoRowsChannels(const TapTable& table, const Con
   size_t c = 0;
   if (kernel_h == 3) {  // known to the compiler: no loop over the rows of taps
     for (; c + lanes <= cols; c += lanes) {
-      DepthwiseThreeTwoRows<kPixels, Channels::kOne>(table, 3, shift, weights(c), c, to, below);
+      DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, 3, shift, weights(c), c, to, below);
     }
   }
   for (; c + lanes <= cols; c += lanes) {
-    DepthwiseThreeTwoRows<kPixels, Channels::kOne>(table, kernel_h, shift, weights(c), c, to,
+    DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, kernel_h, shift, weights(c), c, to,
                                                    below);
   }
   if (c == cols) return;
-  DepthwiseThreeTwoRows<kPixels, Channels::kPart>(table, kernel_h, shift, weights(c), c, to, below);
+  DepthwiseTableTwoRows<kPixels, Channels::kPart>(table, kernel_h, shift, weights(c), c, to, below);
 }
 
-HWY_INLINE void DepthwiseThreeTwoRowsPixels(const TapTable& table, const ConvArgs& args,
+HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable& table, const ConvArgs& args,
                                             size_t pixels, size_t first, size_t shift,
                                             const DepthwiseOut& to, const DepthwiseOut& below) {
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
-    DepthwiseThreeTwoRowsChannels<kPixels>(table, args, first, shift, to, below);
+    DepthwiseTableTwoRowsChannels<kPixels>(table, args, first, shift, to, below);
   };
   if (pixels == 1) return run(Pixels<1>());
   if (pixels == 2) return run(Pixels<2>());
@@ -293,4 +316,4 @@ HWY_INLINE void DepthwiseThreeTwoRowsPixels(const TapTable& table, const ConvArg
 }  // namespace lanefuse::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
-#endif  // LANEFUSE_SRC_CONV_DEPTHWISE3_INL_H_
+#endif  // LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
