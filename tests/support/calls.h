@@ -32,7 +32,10 @@ namespace lanefuse::test {
   X(Softmax)                   \
   X(Apply)                     \
   X(SeparableConv2d)           \
-  X(InvertedResidual)
+  X(InvertedResidual)          \
+  X(LinearGroup)               \
+  X(Conv2dManyGroups)          \
+  X(Conv2dLargeDepthwise)
 
 enum class CallKind : uint8_t {
 #define LANEFUSE_ENUM(name) k##name,
