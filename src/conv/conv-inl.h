@@ -113,7 +113,7 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   // Groups that are small together take turns at each tile, which reads all channels of its pixels
   // once, and whose addresses serve them all. Zeros of the padding move with the channels.
   if (s.groups > 1 && s.groups * weights <= args.small_weights && s.channels <= kZeroRun) {
-    return ConvDenseBlock(args, begin, end, {0, s.groups, 0, outputs, width}, 1);
+    return ConvDenseBlock(args, begin, end, {0, s.groups, 0, outputs, width}, together);
   }
   const size_t block = all_weights ? outputs : width;
   for (size_t g = 0; g < s.groups; ++g) {
