@@ -181,9 +181,9 @@ HWY_INLINE void DotTwoRows(const float* HWY_RESTRICT a, size_t stride, const flo
     DotStepTwoRows<6, false>(a + i, stride, b + i, n - i, s6, t6);
     DotStepTwoRows<7, false>(a + i, stride, b + i, n - i, s7, t7);
   }
-  const auto join = [n, zero](VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF v7) HWY_ATTR {
-    return EndOfSums(AddLanes64<8>(v0, v1, v2, v3, v4, v5, v6, v7, zero, zero, zero, zero, zero,
-                                   zero, zero, zero),
+  // AddLanes64 looks at the first eight.
+  const auto join = [n](VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF v7) HWY_ATTR {
+    return EndOfSums(AddLanes64<8>(v0, v1, v2, v3, v4, v5, v6, v7, v0, v1, v2, v3, v4, v5, v6, v7),
                      n);
   };
   r0 = join(s0, s1, s2, s3, s4, s5, s6, s7);
