@@ -183,15 +183,20 @@ HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t en
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
   if (FitsTable(*args.shape)) {
     const Conv2dShape& s = *args.shape;
-    if (s.stride_w == 2) {
-      if (s.kernel_w == 3 && s.dilation_w == 1) return ConvDepthwiseTable<3, 2>(args, begin, end);
-      return ConvDepthwiseTable<0, 2>(args, begin, end);
+    const bool plain = s.dilation_w == 1;
+    if (plain && s.kernel_w == 3 && s.stride_w == 1) {
+      return ConvDepthwiseTable<3, 1>(args, begin, end);
     }
-    if (s.dilation_w == 1) {
-      if (s.kernel_w == 3) return ConvDepthwiseTable<3, 1>(args, begin, end);
-      if (s.kernel_w == 5) return ConvDepthwiseTable<5, 1>(args, begin, end);
-      if (s.kernel_w == 7) return ConvDepthwiseTable<7, 1>(args, begin, end);
+    if constexpr (!kSmallCode) {
+      if (plain && s.kernel_w == 3) return ConvDepthwiseTable<3, 2>(args, begin, end);
+      if (plain && s.kernel_w == 5 && s.stride_w == 1) {
+        return ConvDepthwiseTable<5, 1>(args, begin, end);
+      }
+      if (plain && s.kernel_w == 7 && s.stride_w == 1) {
+        return ConvDepthwiseTable<7, 1>(args, begin, end);
+      }
     }
+    if (s.stride_w == 2) return ConvDepthwiseTable<0, 2>(args, begin, end);
     return ConvDepthwiseTable<0, 1>(args, begin, end);
   }
   const size_t lanes = hn::Lanes(DF());
