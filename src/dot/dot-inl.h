@@ -108,6 +108,11 @@ HWY_INLINE float DotProduct(const float* a, const float* b, size_t n) {
   return SumOneRegister(DF(), DotRow(a, b, n));
 }
 
+// The same where it is called at several places of one function.
+HWY_NOINLINE inline VF DotRowCall(const float* a, const float* b, size_t n) {
+  return DotRow(a, b, n);
+}
+
 // One register of four rows: b is loaded once for all of them.
 template <size_t kRegister, bool kFull>
 HWY_INLINE void DotStepFourRows(const float* a, size_t stride, const float* b, size_t rest, VF& s0,
@@ -205,10 +210,14 @@ HWY_INLINE void DotFourRows(const float* HWY_RESTRICT a, size_t stride, const fl
                             size_t n, float* HWY_RESTRICT y) {
   const DF d;
   const size_t rows = GemvRows(hn::Lanes(d));
-  if (rows == 2 && n > 4 * hn::Lanes(d)) return DotTwiceTwoRows(a, stride, b, n, y);
   if (rows != 4) {
-    return SumFourRegisters(d, DotRow(a, b, n), DotRow(a + stride, b, n),
-                            DotRow(a + 2 * stride, b, n), DotRow(a + 3 * stride, b, n), y);
+    if (n <= 4 * hn::Lanes(d)) {
+      return SumFourRegisters(d, DotRow<4>(a, b, n), DotRow<4>(a + stride, b, n),
+                              DotRow<4>(a + 2 * stride, b, n), DotRow<4>(a + 3 * stride, b, n), y);
+    }
+    if (rows == 2) return DotTwiceTwoRows(a, stride, b, n, y);
+    return SumFourRegisters(d, DotRowCall(a, b, n), DotRowCall(a + stride, b, n),
+                            DotRowCall(a + 2 * stride, b, n), DotRowCall(a + 3 * stride, b, n), y);
   }
   const VF zero = hn::Zero(d);
   VF s00 = zero, s01 = zero, s02 = zero, s03 = zero, s10 = zero, s11 = zero, s12 = zero, s13 = zero;

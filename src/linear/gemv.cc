@@ -23,7 +23,9 @@ void GemvF32(const MatView<const float>& w, const float* x, const Chain& chain, 
     for (; i + 4 <= count; i += 4) {
       DotFourRows(w.data + (n + i) * w.stride, w.stride, x, w.cols, sums + i);
     }
-    for (; i < count; ++i) sums[i] = DotProduct(w.data + (n + i) * w.stride, x, w.cols);
+    for (; i < count; ++i) {
+      sums[i] = SumOneRegister(DF(), DotRowCall(w.data + (n + i) * w.stride, x, w.cols));
+    }
     FinishOneRow({&chain, {.channel = n}, y + n, 0, count}, sums);
   }
 }
