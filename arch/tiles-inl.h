@@ -27,7 +27,7 @@ constexpr size_t kRowTileOneVector = kSmallCode ? kRowTile : 8;
 // A depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two of
 // either hide the latency of the sums: rows, which have inputs in common, for kernels three taps
 // wide at stride 1, where code may be large; otherwise vectors, if what they share fits registers.
-// taps: 0 is any width.
+// 0 taps: any width.
 constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
 constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
   if (taps == 3 && stride == 1 && kDepthwiseRows == 2) return 1;

@@ -226,8 +226,8 @@ HWY_NOINLINE inline void ConvGrouped(const ConvArgs& args, size_t begin, size_t 
       const size_t span = static_cast<size_t>(first[lanes - 1]) + channels;
       if (span <= lanes) {
         GroupedTile<1>(table, offset, first, live, w, tile);
-      } else if (span <= 2 * lanes) {
-        GroupedTile<2>(table, offset, first, live, w, tile);
+      } else if (!kSmallCode && span <= 2 * lanes) {
+        GroupedTile<kSmallCode ? 0 : 2>(table, offset, first, live, w, tile);
       } else {
         GroupedTile<0>(table, offset, first, live, w, tile);
       }

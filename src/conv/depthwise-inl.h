@@ -125,7 +125,7 @@ template <size_t kTaps, size_t kStride, size_t kRows>
 HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
                                       size_t inner_end) {
   const ConvTile& t = cursor.tile();
-  const size_t step = t.pixels * kStride * args.x.pixel_stride;
+  const size_t step = t.pixels * args.shape->stride_w * args.x.pixel_stride;
   TapTable table;
   size_t count = 1;
   static_assert(kMaxTileCols <= kZeroRun);
@@ -196,8 +196,7 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
         return ConvDepthwiseTable<7, 1>(args, begin, end);
       }
     }
-    if (s.stride_w == 2) return ConvDepthwiseTable<0, 2>(args, begin, end);
-    return ConvDepthwiseTable<0, 1>(args, begin, end);
+    return ConvDepthwiseTable<0, 0>(args, begin, end);
   }
   const size_t lanes = hn::Lanes(DF());
   const size_t taps_count = args.shape->kernel_h * args.shape->kernel_w;

@@ -1,5 +1,6 @@
 // Depthwise convolution with small kernels and stride 1 or 2: the frequent ones. The addresses of a
-// tile are looked up once for all channels. At stride 1 and without dilation, where a kernel is
+// tile are looked up once for all channels. kStride: pixels of the image from one of the output to
+// the next, 0 where that is not known. At stride 1 and without dilation, where a kernel is
 // three, five or seven taps wide (kTaps; 0 is any other), a vector of a pixel is loaded once for
 // all that read it; where it is three, for two rows of the output. Per-target header: include it
 // after hwy/foreach_target.h.
@@ -48,19 +49,19 @@ HWY_INLINE void AddPixel(const float* from, size_t rest, VF w, VF v, VF& s, VF& 
 
 // One tap of up to six pixels. Neighbouring multiply-adds belong to different sums: a sum that came
 // twice in a row would wait for the adder.
-template <size_t kPixels, size_t kStride, Channels kWhat>
-HWY_INLINE void AddTapOfPixels(const float* const* column, const float* weights, size_t panel,
-                               size_t at, size_t rest, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4,
-                               VF& s5, VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
+template <size_t kPixels, Channels kWhat>
+HWY_INLINE void AddTapOfPixels(const float* const* column, size_t stride, const float* weights,
+                               size_t panel, size_t at, size_t rest, VF& s0, VF& s1, VF& s2, VF& s3,
+                               VF& s4, VF& s5, VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
   const DF d;
   const VF w = hn::LoadU(d, weights);
   const VF v = kWhat == Channels::kTwo ? hn::LoadU(d, weights + panel) : w;
   AddPixel<kWhat>(column[0] + at, rest, w, v, s0, t0);
-  if constexpr (kPixels > 1) AddPixel<kWhat>(column[kStride] + at, rest, w, v, s1, t1);
-  if constexpr (kPixels > 2) AddPixel<kWhat>(column[2 * kStride] + at, rest, w, v, s2, t2);
-  if constexpr (kPixels > 3) AddPixel<kWhat>(column[3 * kStride] + at, rest, w, v, s3, t3);
-  if constexpr (kPixels > 4) AddPixel<kWhat>(column[4 * kStride] + at, rest, w, v, s4, t4);
-  if constexpr (kPixels > 5) AddPixel<kWhat>(column[5 * kStride] + at, rest, w, v, s5, t5);
+  if constexpr (kPixels > 1) AddPixel<kWhat>(column[stride] + at, rest, w, v, s1, t1);
+  if constexpr (kPixels > 2) AddPixel<kWhat>(column[2 * stride] + at, rest, w, v, s2, t2);
+  if constexpr (kPixels > 3) AddPixel<kWhat>(column[3 * stride] + at, rest, w, v, s3, t3);
+  if constexpr (kPixels > 4) AddPixel<kWhat>(column[4 * stride] + at, rest, w, v, s4, t4);
+  if constexpr (kPixels > 5) AddPixel<kWhat>(column[5 * stride] + at, rest, w, v, s5, t5);
 }
 
 // s += x * the weight of tap kTap < kTaps; nothing where there is no such tap.
@@ -159,14 +160,15 @@ HWY_INLINE void DepthwiseTable(const TapTable& table, const Conv2dShape& shape, 
   const size_t kernel_h = shape.kernel_h;
   const size_t kernel_w = kTaps != 0 ? kTaps : shape.kernel_w;
   for (size_t ky = 0; ky < kernel_h; ++ky, weights += kernel_w * kPanel) {
-    const float* const* row = table.pixel[ky] + at_pixel * kStride;
+    const size_t stride = kStride != 0 ? kStride : shape.stride_w;
+    const float* const* row = table.pixel[ky] + at_pixel * stride;
     if constexpr (kTaps != 0 && kStride == 1) {
       AddTapRow<kTaps, kPixels, kWhat, true, kWhat == Channels::kTwo>(
           row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
     } else {
       for (size_t kx = 0; kx < kernel_w; ++kx, row += kTaps != 0 ? 1 : shape.dilation_w) {
-        AddTapOfPixels<kPixels, kStride, kWhat>(row, weights + kx * kPanel, panel, at, rest, s0, s1,
-                                                s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+        AddTapOfPixels<kPixels, kWhat>(row, stride, weights + kx * kPanel, panel, at, rest, s0, s1,
+                                       s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
       }
     }
   }
@@ -202,14 +204,12 @@ HWY_INLINE void DepthwiseTableTwoRows(const TapTable& table, size_t kernel_h, si
 }
 
 // The channels behind the last whole vector, one pixel after the other.
-template <size_t kStride>
-HWY_NOINLINE void DepthwiseTablePart(const TapTable& table, const Conv2dShape& shape,
-                                     size_t at_pixel, size_t pixels, size_t shift,
-                                     const float* weights, size_t c, const TileOut& out,
-                                     Finish finish) {
+HWY_NOINLINE inline void DepthwiseTablePart(const TapTable& table, const Conv2dShape& shape,
+                                            size_t at_pixel, size_t pixels, size_t shift,
+                                            const float* weights, size_t c, const TileOut& out,
+                                            Finish finish) {
   for (size_t p = at_pixel; p < at_pixel + pixels; ++p, finish.Advance(1)) {
-    DepthwiseTable<0, 1, kStride, Channels::kPart>(table, shape, p, shift, weights, 0, c, out,
-                                                   finish);
+    DepthwiseTable<0, 1, 0, Channels::kPart>(table, shape, p, shift, weights, 0, c, out, finish);
   }
 }
 
@@ -238,7 +238,7 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable& table, const ConvArgs& 
   }
   if (c == out.cols) return;
   if constexpr (kSmallCode) {
-    DepthwiseTablePart<kStride>(table, shape, at_pixel, kPixels, shift, weights(c), c, out, finish);
+    DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, out, finish);
   } else {
     DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(table, shape, at_pixel, shift,
                                                              weights(c), panel, c, out, finish);
