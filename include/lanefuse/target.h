@@ -20,8 +20,8 @@ LANEFUSE_API std::span<const std::string_view> SupportedTargets();
 LANEFUSE_API std::span<const std::string_view> BuiltTargets();
 
 // The target that calls use now. Empty where LANEFUSE_TARGET names none of SupportedTargets(); then
-// every call returns kUnsupportedTarget until LimitTarget chooses one. A call with little to fill the
-// vectors of AVX512 may run AVX2's code, which has the same bits.
+// every call returns kUnsupportedTarget until LimitTarget chooses one. A call with little to fill
+// the vectors of AVX512 may run AVX2's code, which has the same bits.
 LANEFUSE_API std::string_view ActiveTarget();
 
 // Uses `name` from the next call on; an empty name lifts the limit. It overrides the environment
