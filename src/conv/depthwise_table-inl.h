@@ -1,7 +1,7 @@
 // Depthwise convolution with small kernels and stride 1 or 2: the frequent ones. The addresses of a
 // tile are looked up once for all channels. kStride: pixels of the image from one of the output to
 // the next, 0 where that is not known. At stride 1 and without dilation, where a kernel is
-// three, five or seven taps wide (kTaps; 0 is any other), a vector of a pixel is loaded once for
+// three, five or seven taps wide (kTaps; 0 is any width), a vector of a pixel is loaded once for
 // all that read it; where it is three, for two rows of the output. Per-target header: include it
 // after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_) == defined(HWY_TARGET_TOGGLE)

@@ -201,9 +201,12 @@ bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t
   // Below this length the code around a run takes longer than the run.
   constexpr size_t kShortRun = 5;
   const size_t columns = ColumnsOf(s, t);
-  const size_t window = columns <= Patch::kFloats ? s.kernel_h * columns * channels : 0;
-  if (patch != nullptr && taps.border && run >= kShortRun && s.kernel_w > 1 && s.dilation_w == 1 &&
-      channels <= Patch::kFloats && window <= Patch::kFloats) {
+  // Each factor first: three of them do not overflow 32 bits.
+  constexpr size_t kMostWindow = Patch::kFloats;
+  const bool fits = s.kernel_h <= kMostWindow && columns <= kMostWindow &&
+                    channels <= kMostWindow && s.kernel_h * columns * channels <= kMostWindow;
+  if (patch != nullptr && fits && taps.border && run >= kShortRun && s.kernel_w > 1 &&
+      s.dilation_w == 1) {
     CopyWindow(taps, columns, patch->data);
     patch->rows = 0;
     taps.length = run;

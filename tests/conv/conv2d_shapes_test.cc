@@ -149,6 +149,25 @@ TEST(Conv2dShapes, DepthwiseAtEveryWidth) {
   }
 }
 
+// Strides whose tiles span more columns than are ever copied, at the padding.
+TEST(Conv2dShapes, TilesThatSpanManyColumns) {
+  Random random(__LINE__);
+  for (const size_t stride : {7, 30, 57, 128, 600}) {
+    for (const size_t channels : {1, 3, 16}) {
+      for (const size_t kernel : {2, 3, 5}) {
+        ConvCase c{.shape = Square(kernel, channels, 17),
+                   .height = 3,
+                   .width = 7 * stride + 1,
+                   .has_bias = true,
+                   .layout = stride};
+        c.shape.stride_w = stride;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 // More channels than a table and what stands for no bias have, with and without a bias.
 TEST(Conv2dShapes, DepthwiseWithManyChannels) {
   Random random(__LINE__);
