@@ -329,6 +329,7 @@ typedef struct lanefuse_packed_conv2d {
   const float* panels;
   const float* bias;
   lanefuse_conv2d_shape shape;
+  size_t finite;  // 1: no weight is infinite or NaN
   uint64_t check;
 } lanefuse_packed_conv2d;
 

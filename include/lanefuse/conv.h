@@ -60,11 +60,13 @@ class PackedConv2d {
   const Conv2dShape& shape() const { return shape_; }
   const float* panels() const { return panels_; }
   const float* bias() const { return bias_; }
+  bool finite() const { return finite_ != 0; }  // no weight is infinite or NaN
 
  private:
   const float* panels_ = nullptr;
   const float* bias_ = nullptr;
   Conv2dShape shape_{};
+  size_t finite_ = 0;  // a word, as in lanefuse_packed_conv2d
 };
 
 // y[n, oy, ox, o] = epilogue(sum over taps and channels of x * w) (after the packed bias)

@@ -127,6 +127,7 @@ struct Conv2dWeights {
   const float* panels;
   const float* bias;
   lanefuse_conv2d_shape shape;
+  size_t finite;
 };
 
 // The powers of an odd number, 2^64 / golden ratio.
@@ -152,7 +153,7 @@ inline LinearWeights WeightsOf(const lanefuse_packed_linear& w) {
   return {w.panels, w.bias, w.outputs, w.inputs};
 }
 inline Conv2dWeights WeightsOf(const lanefuse_packed_conv2d& w) {
-  return {w.panels, w.bias, w.shape};
+  return {w.panels, w.bias, w.shape, w.finite};
 }
 
 // What is said about weights that are none.

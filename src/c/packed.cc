@@ -33,8 +33,8 @@ lanefuse_packed_linear ToC(const PackedLinear& w) {
 }
 
 lanefuse_packed_conv2d ToC(const PackedConv2d& w) {
-  const Conv2dWeights weights = {w.panels(), w.bias(), ToC(w.shape())};
-  return {weights.panels, weights.bias, weights.shape, CheckOf(weights)};
+  const Conv2dWeights weights = {w.panels(), w.bias(), ToC(w.shape()), w.finite() ? size_t{1} : 0};
+  return {weights.panels, weights.bias, weights.shape, weights.finite, CheckOf(weights)};
 }
 
 // fill(PackedLinear&) or fill(PackedConv2d&), and its result for C.

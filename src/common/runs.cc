@@ -77,6 +77,7 @@ void RunTable::Take(size_t rows) {
   }
   border_down_ = down;
   border_across_ = across;
+  padding_ = k.padding;
   Fill(true);
 }
 
@@ -88,7 +89,11 @@ void RunTable::Fill(bool from_start) {
   const auto outside_across = [&](size_t tap) {
     return Outside(x_, tap * k.dilation_w, images_.width);
   };
-  if (from_start) tap_row_ = tap_ = channel_ = 0;
+  if (from_start) {
+    tap_row_ = tap_ = channel_ = pending_ = 0;
+    missed_ = false;
+  }
+  constexpr uint32_t kAll = (uint32_t{1} << kRows) - 1;
   at_start_ = from_start;
   // Taps side by side are neighbours in memory.
   const bool joined =
@@ -101,10 +106,24 @@ void RunTable::Fill(bool from_start) {
     for (size_t tap = 0; tap < std::min(k.width, kKnown); ++tap) across[tap] = outside_across(tap);
   }
   uint32_t down = outside_down();
+  const auto next_tap = [&] {
+    if (!joined && ++tap_ < k.width) return;
+    tap_ = 0;
+    ++tap_row_;
+    down = outside_down();
+  };
   size_t run = 0;
   while (run < kRuns && tap_row_ < k.height) {
     uint32_t outside = down;
     if (border_across_) outside |= tap_ < kKnown ? across[tap_] : outside_across(tap_);
+    const bool first = run == 0 && from_start;
+    if (outside == kAll &&
+        (padding_ == Padding::kLeftOut || (padding_ != Padding::kKept && first))) {
+      pending_ += span;
+      missed_ |= !first;
+      next_tap();
+      continue;
+    }
     const size_t offset = tap_row_ * k.dilation_h * images_.row_stride +
                           tap_ * k.dilation_w * images_.pixel_stride + channel_;
     const float** const to = row_of_[run];
@@ -112,14 +131,13 @@ void RunTable::Fill(bool from_start) {
       to[r] = reinterpret_cast<const float*>(address_[r] + offset * sizeof(float));
     }
     for (; outside != 0; outside &= outside - 1) to[std::countr_zero(outside)] = kZeros;
+    left_out_[run] = pending_;
+    pending_ = 0;
     length_[run++] = std::min(most, span - channel_);
     channel_ += most;
     if (channel_ < span) continue;
     channel_ = 0;
-    if (!joined && ++tap_ < k.width) continue;
-    tap_ = 0;
-    ++tap_row_;
-    down = outside_down();
+    next_tap();
   }
   runs_ = run;
 }

@@ -17,10 +17,19 @@ class RunTable {
   static constexpr size_t kRuns =
       9;  // 3 x 3 taps: larger kernels fill it again, and stack is scarce
 
+  // Taps that all rows of a tile find in the padding add 0 * w. Where all weights are finite that
+  // is +0 or -0 and changes no sum but -0, which may become +0.
+  enum class Padding : uint8_t {
+    kKept,
+    kLeftOutFirst,  // before the first tap that adds more: sums are still +0
+    kLeftOut,       // wherever it is: then a tile whose sums hold a -0 must run again (KeepPadding)
+  };
+
   // A kernel on images.
   struct Kernel {
     size_t height, width, stride_h, stride_w, dilation_h, dilation_w, top, left;
     size_t channels;  // of one tap
+    Padding padding;
   };
   struct Images {
     const float* data;  // the first channel that the kernel reads
@@ -28,7 +37,8 @@ class RunTable {
     size_t outputs_down, outputs_across;  // pixels of an output image
   };
 
-  RunTable(const Kernel& kernel, const Images& images) : kernel_(kernel), images_(images) {}
+  RunTable(const Kernel& kernel, const Images& images)
+      : kernel_(kernel), images_(images), padding_(kernel.padding) {}
 
   // The tile's first pixel.
   void Seek(size_t image, size_t row, size_t column);
@@ -52,6 +62,16 @@ class RunTable {
   size_t runs() const { return runs_; }
   const float* const* rows(size_t run) const { return row_of_[run]; }
   size_t length(size_t run) const { return length_[run]; }
+  // Inputs of the kernel between the run before and this one, which all rows find in the padding.
+  size_t left_out(size_t run) const { return left_out_[run]; }
+
+  // Whether taps behind the first run were left out so far.
+  bool LeftOut() const { return missed_; }
+  // From now on the tile's runs have all taps.
+  void KeepPadding() {
+    padding_ = Padding::kKept;
+    at_start_ = false;
+  }
 
  private:
   void Fill(bool from_start);
@@ -64,11 +84,14 @@ class RunTable {
   size_t y_[kRows], x_[kRows];
   uintptr_t address_[kRows];
   bool border_down_ = false, border_across_ = false;
+  Padding padding_;
+  size_t pending_ = 0;  // left out since the last run
+  bool missed_ = false;
 
   size_t tap_row_ = 0, tap_ = 0, channel_ = 0;  // where the next run begins
   bool at_start_ = false;                       // the table holds the first runs
   size_t runs_ = 0;
-  size_t length_[kRuns];
+  size_t length_[kRuns], left_out_[kRuns];
   const float* row_of_[kRuns][kRows];
 };
 

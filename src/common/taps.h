@@ -17,6 +17,10 @@ struct Taps {
   // Pixels of an input row that a tile may keep at hand; wider tiles look them up for each tap.
   static constexpr size_t kMaxColumns = 64;
 
+  struct Range {
+    size_t first, last;
+  };
+
   size_t kernel_h = 1, kernel_w = 1;
   size_t length = 0;  // channels of one tap
 
@@ -34,6 +38,9 @@ struct Taps {
   const float* data = nullptr;
   size_t stride = 0, step_h = 0;
   bool copied = false;  // `data` is not the image
+
+  // The rows of taps, and the taps of a row, that add more than 0 * w with a finite w.
+  Range rows{0, 1}, taps{0, 1};
 
   size_t columns = 0;  // of the table
   bool border = false;

@@ -86,6 +86,30 @@ HWY_INLINE void PrefetchOperand(const Finish& f) {
   }
 }
 
+// Whether one of the sums, kRows rows of kVectors, holds -0, which is the least integer.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE bool AnyNegativeZero(VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, VF c12, VF c13,
+                                VF c20, VF c21, VF c22, VF c23, VF c30, VF c31, VF c32, VF c33,
+                                VF c40, VF c41, VF c42, VF c43, VF c50, VF c51, VF c52, VF c53) {
+  const hn::RebindToSigned<DF> di;
+  auto least = hn::BitCast(di, c00);
+  const auto meet = [&](VF v) HWY_ATTR { least = hn::Min(least, hn::BitCast(di, v)); };
+  const auto row = [&](VF c0, VF c1, VF c2, VF c3) HWY_ATTR {
+    meet(c0);
+    if constexpr (kVectors > 1) meet(c1);
+    if constexpr (kVectors > 2) meet(c2);
+    if constexpr (kVectors > 3) meet(c3);
+  };
+  row(c00, c01, c02, c03);
+  if constexpr (kRows > 1) row(c10, c11, c12, c13);
+  if constexpr (kRows > 2) row(c20, c21, c22, c23);
+  if constexpr (kRows > 3) row(c30, c31, c32, c33);
+  if constexpr (kRows > 4) row(c40, c41, c42, c43);
+  if constexpr (kRows > 5) row(c50, c51, c52, c53);
+  const auto lowest = hn::Set(di, hwy::LimitsMin<int32_t>());
+  return !hn::AllFalse(di, hn::Eq(least, lowest));
+}
+
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 8
 // rows of one vector. kTable: the taps come from taps.runs, and there is one tile; otherwise a tap
 // row is one run of memory. Named accumulators, because SVE vectors cannot be array elements; rows
@@ -110,6 +134,12 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
     const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0);
     const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
     const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
+    const auto pass = [&](size_t steps) HWY_ATTR __attribute__((always_inline)) {
+      b0 += steps * kPanel;
+      b1 += steps * kPanel;
+      b2 += steps * kPanel;
+      b3 += steps * kPanel;
+    };
     const auto run = [&](const float* a0, const float* a1, const float* a2, const float* a3,
                          const float* a4, const float* a5, const float* a6, const float* a7,
                          size_t length) HWY_ATTR __attribute__((always_inline)) {
@@ -155,10 +185,7 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
         step(Lane<0>(), k, OneFactor(a0 + k), OneFactor(a1 + k), OneFactor(a2 + k),
              OneFactor(a3 + k), OneFactor(a4 + k), OneFactor(a5 + k));
       }
-      b0 += length * kPanel;
-      b1 += length * kPanel;
-      b2 += length * kPanel;
-      b3 += length * kPanel;
+      pass(length);
     };
     if constexpr (kTable) {
       RunTable& table = *taps.runs;
@@ -167,11 +194,30 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
         for (size_t i = 0; i < table.runs(); ++i) {
           const float* const* row = table.rows(i) + taps.first;
           const size_t at = taps.offset;
+          pass(table.left_out(i));
           run(row[0] + at, row[kRows > 1 ? 1 : 0] + at, row[kRows > 2 ? 2 : 0] + at,
               row[kRows > 3 ? 3 : 0] + at, row[kRows > 4 ? 4 : 0] + at, row[kRows > 5 ? 5 : 0] + at,
               row[kRows > 6 ? 6 : 0] + at, row[kRows > 7 ? 7 : 0] + at, table.length(i));
         }
       } while (table.Next());
+      if constexpr (!kSmallCode) {
+        if (table.LeftOut()) {
+          constexpr size_t kOnes = std::min<size_t>(kRows, 6);
+          const bool again =
+              AnyNegativeZero<kOnes, kVectors>(c00, c01, c02, c03, c10, c11, c12, c13, c20, c21,
+                                               c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
+                                               c50, c51, c52, c53) ||
+              (kRows > 6 &&
+               AnyNegativeZero<2, 1>(c01, zero, zero, zero, kRows > 7 ? c11 : zero, zero, zero,
+                                     zero, zero, zero, zero, zero, zero, zero, zero, zero, zero,
+                                     zero, zero, zero, zero, zero, zero, zero));
+          if (again) {
+            table.KeepPadding();
+            --tile;  // once more
+            continue;
+          }
+        }
+      }
     } else {
       const float* a = data;
       const size_t stride = taps.stride;

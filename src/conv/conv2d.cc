@@ -79,6 +79,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .y = y,
           .shape = &w.shape(),
           .panels = w.panels(),
+          .finite = w.finite(),
           .chain = &chain,
           .plan = PlanFor(w.shape()),
           .tile_inputs = caches.l1 * 3 / 8,

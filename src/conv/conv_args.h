@@ -34,6 +34,7 @@ struct ConvArgs {
   ImageView<float> y;
   const Conv2dShape* shape;
   const float* panels;
+  bool finite;  // all weights
   const Chain* chain;
   ConvPlan plan;
   size_t tile_inputs;    // bytes of inputs that stay in L1 beside a block of weights
@@ -157,7 +158,7 @@ bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t
                  Patch* patch, Taps& taps);
 
 // For any dense tile.
-RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels);
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, RunTable::Padding padding);
 
 // The first output pixel of a row whose taps leave the image on the right. Tiles that end at or
 // before it, and follow an inner tile, are inner tiles too.

@@ -34,52 +34,66 @@ template <size_t kRows, size_t kVectors, bool kTail>
 HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, const TileOut& out) {
   const DF d;
   const VF zero = hn::Zero(d);
-  VF c00 = zero, c01 = zero, c02 = zero, c03 = zero;
-  VF c10 = zero, c11 = zero, c12 = zero, c13 = zero;
-  VF c20 = zero, c21 = zero, c22 = zero, c23 = zero;
-  VF c30 = zero, c31 = zero, c32 = zero, c33 = zero;
-  VF c40 = zero, c41 = zero, c42 = zero, c43 = zero;
-  VF c50 = zero, c51 = zero, c52 = zero, c53 = zero;
-  const float* b0 = weights.Vector(0);
-  const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0);
-  const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
-  const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
+  VF c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23;
+  VF c30, c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53;
+  // Small code leaves out the first rows alone, whose zeros meet sums of +0.
+  Taps::Range rows{taps.rows.first, kSmallCode ? taps.kernel_h : taps.rows.last};
+  Taps::Range across = kSmallCode ? Taps::Range{0, taps.kernel_w} : taps.taps;
   const float* table[Taps::kMaxColumns];
-  for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
-    if (taps.tap_step != 0) taps.Fill(ky, 0, table);
-    for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
-      if (taps.tap_step == 0) taps.Fill(ky, kx, table);
-      const float* const* pixel = table + taps.first * taps.row_step + kx * taps.tap_step;
-      const VF w0 = hn::LoadU(d, b0);
-      const VF w1 = kVectors > 1 ? hn::LoadU(d, b1) : zero;
-      const VF w2 = kVectors > 2 ? hn::LoadU(d, b2) : zero;
-      const VF w3 = kVectors > 3 ? hn::LoadU(d, b3) : zero;
-      DepthwiseRow<kVectors, kTail>(pixel[0], out.cols, w0, w1, w2, w3, c00, c01, c02, c03);
-      if constexpr (kRows > 1) {
-        DepthwiseRow<kVectors, kTail>(pixel[taps.row_step], out.cols, w0, w1, w2, w3, c10, c11, c12,
-                                      c13);
+  for (;;) {
+    c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = c20 = c21 = c22 = c23 = zero;
+    c30 = c31 = c32 = c33 = c40 = c41 = c42 = c43 = c50 = c51 = c52 = c53 = zero;
+    for (size_t ky = rows.first; ky < rows.last; ++ky) {
+      if (taps.tap_step != 0) taps.Fill(ky, 0, table);
+      const size_t ahead = (ky * taps.kernel_w + across.first) * kPanel;
+      const float* b0 = weights.Vector(0) + ahead;
+      const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0) + ahead;
+      const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0) + ahead;
+      const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0) + ahead;
+      for (size_t kx = across.first; kx < across.last; ++kx) {
+        if (taps.tap_step == 0) taps.Fill(ky, kx, table);
+        const float* const* pixel = table + taps.first * taps.row_step + kx * taps.tap_step;
+        const VF w0 = hn::LoadU(d, b0);
+        const VF w1 = kVectors > 1 ? hn::LoadU(d, b1) : zero;
+        const VF w2 = kVectors > 2 ? hn::LoadU(d, b2) : zero;
+        const VF w3 = kVectors > 3 ? hn::LoadU(d, b3) : zero;
+        DepthwiseRow<kVectors, kTail>(pixel[0], out.cols, w0, w1, w2, w3, c00, c01, c02, c03);
+        if constexpr (kRows > 1) {
+          DepthwiseRow<kVectors, kTail>(pixel[taps.row_step], out.cols, w0, w1, w2, w3, c10, c11,
+                                        c12, c13);
+        }
+        if constexpr (kRows > 2) {
+          DepthwiseRow<kVectors, kTail>(pixel[2 * taps.row_step], out.cols, w0, w1, w2, w3, c20,
+                                        c21, c22, c23);
+        }
+        if constexpr (kRows > 3) {
+          DepthwiseRow<kVectors, kTail>(pixel[3 * taps.row_step], out.cols, w0, w1, w2, w3, c30,
+                                        c31, c32, c33);
+        }
+        if constexpr (kRows > 4) {
+          DepthwiseRow<kVectors, kTail>(pixel[4 * taps.row_step], out.cols, w0, w1, w2, w3, c40,
+                                        c41, c42, c43);
+        }
+        if constexpr (kRows > 5) {
+          DepthwiseRow<kVectors, kTail>(pixel[5 * taps.row_step], out.cols, w0, w1, w2, w3, c50,
+                                        c51, c52, c53);
+        }
+        b0 += kPanel;
+        b1 += kPanel;
+        b2 += kPanel;
+        b3 += kPanel;
       }
-      if constexpr (kRows > 2) {
-        DepthwiseRow<kVectors, kTail>(pixel[2 * taps.row_step], out.cols, w0, w1, w2, w3, c20, c21,
-                                      c22, c23);
-      }
-      if constexpr (kRows > 3) {
-        DepthwiseRow<kVectors, kTail>(pixel[3 * taps.row_step], out.cols, w0, w1, w2, w3, c30, c31,
-                                      c32, c33);
-      }
-      if constexpr (kRows > 4) {
-        DepthwiseRow<kVectors, kTail>(pixel[4 * taps.row_step], out.cols, w0, w1, w2, w3, c40, c41,
-                                      c42, c43);
-      }
-      if constexpr (kRows > 5) {
-        DepthwiseRow<kVectors, kTail>(pixel[5 * taps.row_step], out.cols, w0, w1, w2, w3, c50, c51,
-                                      c52, c53);
-      }
-      b0 += kPanel;
-      b1 += kPanel;
-      b2 += kPanel;
-      b3 += kPanel;
     }
+    const bool all =
+        rows.last == taps.kernel_h && across.first == 0 && across.last == taps.kernel_w;
+    // Zeros times the weights that were left out would turn -0 into +0.
+    if (all || !AnyNegativeZero<kRows, kVectors>(c00, c01, c02, c03, c10, c11, c12, c13, c20, c21,
+                                                 c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
+                                                 c50, c51, c52, c53)) {
+      break;
+    }
+    rows = {0, taps.kernel_h};
+    across = {0, taps.kernel_w};
   }
   FinishRows<kRows, kVectors>(out, Finish(out), 0, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20,
                               c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43, c50, c51, c52,

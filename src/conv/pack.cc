@@ -1,4 +1,5 @@
 // PackedConv2d: weights into panels, batchnorm folded, geometry into the header.
+#include <bit>
 #include <cmath>
 
 #include "src/common/check.h"
@@ -151,6 +152,14 @@ Conv2dShape ShapeFromHeader(const PackedHeader& header) {
           .padding = {.top = s[9], .bottom = s[10], .left = s[11], .right = s[12]}};
 }
 
+bool AllFinite(std::span<const float> values) {
+  uint32_t carry = 0;  // out of the exponent: where it was 255
+  for (const float value : values) {
+    carry |= (std::bit_cast<uint32_t>(value) & 0x7F800000u) + 0x00800000u;
+  }
+  return (carry & 0x80000000u) == 0;
+}
+
 }  // namespace
 
 size_t PackedConv2d::Bytes(const Conv2dShape& shape) {
@@ -198,6 +207,7 @@ Status PackedConv2d::View(std::span<const std::byte> bytes, PackedConv2d& packed
   packed.panels_ = reinterpret_cast<const float*>(bytes.data() + sizeof(PackedHeader));
   packed.bias_ = header.flags & kHasBias ? packed.panels_ + floats : nullptr;
   packed.shape_ = shape;
+  packed.finite_ = AllFinite({packed.panels_, floats}) ? 1 : 0;
   return {};
 }
 

@@ -13,9 +13,7 @@ size_t ColumnsOf(const Conv2dShape& s, const ConvTile& t) {
 }
 
 // The taps [first, last) that lie in [0, size) when tap 0 is at `start` and they are `step` apart.
-struct Inside {
-  size_t first, last;
-};
+using Inside = Taps::Range;
 Inside TapsInside(ptrdiff_t start, size_t taps, size_t step, size_t size) {
   Inside inside{0, 0};
   const auto at = [&](size_t tap) { return start + static_cast<ptrdiff_t>(tap * step); };
@@ -174,10 +172,19 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   taps.data = args.x.data + t.image * args.x.image_stride + channel;
   taps.y = static_cast<ptrdiff_t>(t.row * s.stride_h) - static_cast<ptrdiff_t>(s.padding.top);
   taps.x = static_cast<ptrdiff_t>(t.pixel * s.stride_w) - static_cast<ptrdiff_t>(s.padding.left);
+  taps.rows = {0, s.kernel_h};
+  taps.taps = {0, s.kernel_w};
   const size_t columns = ColumnsOf(s, t);
   const size_t last_y = static_cast<size_t>(taps.y) + s.dilation_h * (s.kernel_h - 1);
   const size_t last_x = static_cast<size_t>(taps.x) + columns - 1;
   taps.border = taps.y < 0 || taps.x < 0 || last_y >= args.x.height || last_x >= args.x.width;
+  if (taps.border && args.finite) {
+    taps.rows = TapsInside(taps.y, s.kernel_h, s.dilation_h, args.x.height);
+    // A tap that no pixel finds in the image: the last pixel is left of it, or the first right.
+    const size_t across = (t.pixels - 1) * s.stride_w;
+    taps.taps = TapsInside(taps.x + static_cast<ptrdiff_t>(across), s.kernel_w, s.dilation_w,
+                           args.x.width + across);
+  }
   const bool row_table = columns <= Taps::kMaxColumns;
   taps.columns = row_table ? columns : t.pixels;
   taps.row_step = row_table ? s.stride_w : 1;
@@ -253,10 +260,11 @@ bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t
   return true;
 }
 
-RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels) {
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels,
+                  RunTable::Padding padding) {
   const Conv2dShape& s = *args.shape;
   return {{s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
-           s.padding.top, s.padding.left, channels},
+           s.padding.top, s.padding.left, channels, padding},
           {args.x.data + channel, args.x.height, args.x.width, args.x.image_stride,
            args.x.row_stride, args.x.pixel_stride, args.down, args.across}};
 }

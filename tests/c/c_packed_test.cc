@@ -126,7 +126,7 @@ TEST(CPacked, WrongCalls) {
       std::max(c_packed_linear_bytes(kSide, kSide), c_packed_conv2d_bytes(&shape)));
   // What a failed call must leave as it is.
   lanefuse_packed_linear linear = {w.data(), w.data(), 1, 2, 3};
-  lanefuse_packed_conv2d conv2d = {w.data(), w.data(), shape, 3};
+  lanefuse_packed_conv2d conv2d = {w.data(), w.data(), shape, 1, 3};
   const auto refused = [&](const lanefuse_status& status, int code, const char* message) {
     EXPECT_EQ(Described(status), std::to_string(code) + ": " + message);
     EXPECT_EQ(bytes, std::vector<std::byte>(bytes.size())) << message;
@@ -257,7 +257,7 @@ TEST(CPacked, AConv2dStructThatNobodyFilledIn) {
                 .code,
             LANEFUSE_OK);
   std::vector<float> y(2 * 2 * 5);
-  const size_t end = offsetof(lanefuse_packed_conv2d, shape) + sizeof(packed.shape);
+  const size_t end = offsetof(lanefuse_packed_conv2d, finite) + sizeof(packed.finite);
   Forge(packed, end, y, [&](const lanefuse_packed_conv2d& forged) {
     return c_conv2d(lanefuse_make_const_image(x.data(), 1, 3, 3, 3), &forged, kNoSteps,
                     lanefuse_make_image(y.data(), 1, 2, 2, 5), nullptr);

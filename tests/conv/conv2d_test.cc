@@ -257,6 +257,54 @@ TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
   }
 }
 
+// Taps in the padding add +0 or -0: a sum that underflowed to -0 becomes +0 by a positive weight
+// there. A kernel that leaves such taps out must give the same.
+TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
+  Random random(__LINE__);
+  const auto square = [](size_t channels, size_t groups, size_t kernel, size_t stride = 1,
+                         size_t dilation = 1) {
+    const size_t p = kernel / 2 * dilation;
+    return Conv2dShape{.outputs = channels,
+                       .channels = channels,
+                       .kernel_h = kernel,
+                       .kernel_w = kernel,
+                       .stride_h = stride,
+                       .stride_w = stride,
+                       .dilation_h = dilation,
+                       .dilation_w = dilation,
+                       .groups = groups,
+                       .padding = {p, p, p, p}};
+  };
+  const Conv2dShape shapes[] = {
+      square(37, 37, 3),    square(37, 37, 5),  square(37, 37, 7),   square(37, 37, 3, 2),
+      square(37, 37, 5, 2), square(69, 69, 11), square(37, 37, 31),  square(8, 8, 3, 1, 2),
+      square(5, 1, 3),      square(20, 1, 3),   square(33, 1, 5, 2), square(40, 1, 3, 1, 3),
+      square(32, 2, 3),     square(12, 3, 7),   square(20, 1, 1),
+  };
+  size_t negative = 0, became = 0;
+  for (const Conv2dShape& shape : shapes) {
+    for (const size_t side : {1, 2, 4, 7}) {
+      const ConvCase c{.shape = shape, .height = side, .width = side + side % 3};
+      SCOPED_TRACE(c.Name());
+      ConvRig rig(c, random);
+      rig.x.Writable();
+      // Most inputs are zero, and every product of two others underflows.
+      for (float& v : rig.x.span()) v = random.Below(8) == 0 ? v * 0x1p-90f : 0.0f;
+      for (float& v : rig.weights) v = (random.Below(2) == 0 ? v : -std::abs(v)) * 0x1p-70f;
+      rig.Pack({});
+      const std::vector<float> model = ConvModel(rig.x.cview(), shape, rig.weights, rig.bias);
+      for (const float v : model) {
+        ASSERT_EQ(v, 0.0f);
+        negative += std::signbit(v);
+        became += !std::signbit(v);
+      }
+      ForEachFusingTarget([&](std::string_view) { EXPECT_SAME_BITS(rig.Run(), model); });
+    }
+  }
+  ASSERT_GT(negative, 100u) << "the data miss their aim";
+  ASSERT_GT(became, 100u) << "the data miss their aim";
+}
+
 // Sums of subnormals, and products that underflow, as IEEE has them: nothing is flushed to zero,
 // but on the targets that cannot do otherwise.
 TEST(Conv2d, SubnormalsAreKept) {
