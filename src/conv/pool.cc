@@ -18,74 +18,146 @@ namespace {
 
 // The larger value; NaN wins, and of two equal values the earlier.
 struct MaxStep {
-  HWY_INLINE VF operator()(VF best, VF v) const {
-    return hn::IfThenElse(hn::Or(hn::Lt(best, v), hn::IsNaN(v)), v, best);
+  HWY_INLINE void operator()(VF v, VF& best, VF&) const {
+    best = hn::IfThenElse(hn::Or(hn::Lt(best, v), hn::IsNaN(v)), v, best);
+  }
+};
+// The same in half the instructions where there is no NaN, which `sum` tells: a NaN makes it one.
+struct NumberMaxStep {
+  HWY_INLINE void operator()(VF v, VF& best, VF& sum) const {
+    best = hn::Max(v, best);
+    sum = hn::Add(sum, v);
   }
 };
 struct SumStep {
-  HWY_INLINE VF operator()(VF sum, VF v) const { return hn::Add(sum, v); }
+  HWY_INLINE void operator()(VF v, VF& sum, VF&) const { sum = hn::Add(sum, v); }
 };
 
-// All pixels of a window, four vectors of channels at a time so that their chains overlap.
-template <class Op>
-void Window(const PoolWindow& w, size_t channels, float start, const Op& op, float* to) {
+// All pixels of a window for kVectors vectors of channels, four or one, from c on, so that their
+// chains overlap. kPart: of the one vector, the first `rest` lanes. kSide: the window's height and
+// width, 0 where the compiler does not know them.
+template <size_t kVectors, bool kPart, size_t kSide, class Step>
+HWY_INLINE void Window(const PoolWindow& w, size_t c, size_t rest, const Step& step, VF& s0, VF& s1,
+                       VF& s2, VF& s3, VF& n0, VF& n1, VF& n2, VF& n3) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
-  size_t c = 0;
-  for (; c + 4 * lanes <= channels; c += 4 * lanes) {
-    VF s0 = hn::Set(d, start), s1 = s0, s2 = s0, s3 = s0;
-    for (size_t y = 0; y < w.height; ++y) {
-      for (size_t x = 0; x < w.width; ++x) {
-        const float* p = w.data + y * w.row_stride + x * w.pixel_stride + c;
-        s0 = op(s0, hn::LoadU(d, p));
-        s1 = op(s1, hn::LoadU(d, p + lanes));
-        s2 = op(s2, hn::LoadU(d, p + 2 * lanes));
-        s3 = op(s3, hn::LoadU(d, p + 3 * lanes));
+  const size_t height = kSide != 0 ? kSide : w.height;
+  const size_t width = kSide != 0 ? kSide : w.width;
+  const float* row = w.data + c;
+#pragma GCC unroll 2
+  for (size_t y = 0; y < height; ++y, row += w.row_stride) {
+    const float* p = row;
+#pragma GCC unroll 2
+    for (size_t x = 0; x < width; ++x, p += w.pixel_stride) {
+      if constexpr (kPart) {
+        step(hn::LoadN(d, p, rest), s0, n0);
+      } else {
+        step(hn::LoadU(d, p), s0, n0);
+        if constexpr (kVectors > 1) {
+          step(hn::LoadU(d, p + lanes), s1, n1);
+          step(hn::LoadU(d, p + 2 * lanes), s2, n2);
+          step(hn::LoadU(d, p + 3 * lanes), s3, n3);
+        }
       }
     }
-    hn::StoreU(s0, d, to + c);
-    hn::StoreU(s1, d, to + c + lanes);
-    hn::StoreU(s2, d, to + c + 2 * lanes);
-    hn::StoreU(s3, d, to + c + 3 * lanes);
   }
-  for (; c < channels; c += lanes) {
-    const size_t rest = std::min(lanes, channels - c);
-    VF s = hn::Set(d, start);
-    for (size_t y = 0; y < w.height; ++y) {
-      for (size_t x = 0; x < w.width; ++x) {
-        s = op(s, hn::LoadN(d, w.data + y * w.row_stride + x * w.pixel_stride + c, rest));
+}
+
+// One output pixel, `pixel` behind `out`, for kVectors vectors of channels from c on.
+template <bool kMax, size_t kVectors, bool kPart, size_t kSide>
+HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finish& finish,
+                            size_t pixel, size_t c) {
+  const DF d;
+  const VF zero = hn::Zero(d);
+  const size_t rest = out.cols - c;
+  VF s0 = zero, s1 = zero, s2 = zero, s3 = zero;
+  VF n0 = zero, n1 = zero, n2 = zero, n3 = zero;
+  if constexpr (kMax) {
+    const VF least = hn::Set(d, -std::numeric_limits<float>::infinity());
+    s0 = s1 = s2 = s3 = least;
+    bool numbers = false;
+    if constexpr (kMinMaxReturnSecond && !kSmallCode) {
+      Window<kVectors, kPart, kSide>(w, c, rest, NumberMaxStep(), s0, s1, s2, s3, n0, n1, n2, n3);
+      const VF sum = hn::Add(hn::Add(n0, n1), hn::Add(n2, n3));
+      numbers = hn::AllFalse(d, hn::IsNaN(sum));
+      if (!numbers) s0 = s1 = s2 = s3 = least;
+    }
+    if (!numbers) {
+      Window<kVectors, kPart, 0>(w, c, rest, MaxStep(), s0, s1, s2, s3, n0, n1, n2, n3);
+    }
+  } else {
+    Window<kVectors, kPart, kSide>(w, c, rest, SumStep(), s0, s1, s2, s3, n0, n1, n2, n3);
+    if (w.power_of_two) {  // then the product is the quotient, to the last bit
+      const VF part = hn::Set(d, 1.0f / w.count);
+      s0 = hn::Mul(s0, part);
+      s1 = hn::Mul(s1, part);
+      s2 = hn::Mul(s2, part);
+      s3 = hn::Mul(s3, part);
+    } else {
+      const VF count = hn::Set(d, w.count);
+      s0 = hn::Div(s0, count);
+      if constexpr (kVectors > 1) {
+        s1 = hn::Div(s1, count);
+        s2 = hn::Div(s2, count);
+        s3 = hn::Div(s3, count);
       }
     }
-    hn::StoreN(s, d, to + c, rest);
+  }
+  FinishRows<1, kVectors>(out, finish, pixel, c, s0, s1, s2, s3, s0, s0, s0, s0, s0, s0, s0, s0, s0,
+                          s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0);
+}
+
+template <bool kMax, size_t kSide>
+HWY_INLINE void PoolPixel(const PoolWindow& w, const TileOut& out, const Finish& finish,
+                          size_t pixel) {
+  const size_t lanes = hn::Lanes(DF());
+  size_t c = 0;
+  for (; c + 4 * lanes <= out.cols; c += 4 * lanes) {
+    PoolVectors<kMax, 4, false, kSide>(w, out, finish, pixel, c);
+  }
+  if constexpr (!kSmallCode) {
+    for (; c + lanes <= out.cols; c += lanes) {
+      PoolVectors<kMax, 1, false, kSide>(w, out, finish, pixel, c);
+    }
+  }
+  for (; c < out.cols; c += lanes) PoolVectors<kMax, 1, true, 0>(w, out, finish, pixel, c);
+}
+
+// One row of the output, for the channels that `out` has.
+template <bool kMax>
+HWY_INLINE void PoolRow(const PoolArgs& args, const TileOut& out) {
+  const Pool2dShape& s = *args.shape;
+  const size_t step = s.stride_w * args.x.pixel_stride;
+  Finish finish(out);
+  for (size_t pixel = 0; pixel < args.y.width;) {
+    PoolWindow w = WindowAt(args, out.pos.image, out.pos.row, pixel);
+    w.data += out.pos.channel;
+    size_t count = w.width == s.kernel_w ? InnerPixels(args, pixel) : 1;  // windows of this size
+    for (; count != 0; --count, ++pixel, finish.Advance(1), w.data += step) {
+      if (!kSmallCode && w.height == 2 && w.width == 2) {
+        PoolPixel<kMax, kSmallCode ? 0 : 2>(w, out, finish, pixel);
+      } else {
+        PoolPixel<kMax, 0>(w, out, finish, pixel);
+      }
+    }
   }
 }
 
 }  // namespace
 
-// Output rows [begin, end) of all images, a block of channels in L1 at a time.
+// Output rows [begin, end) of all images.
 void PoolF32(const PoolArgs& args, size_t begin, size_t end) {
-  constexpr size_t kBlock = 256;
-  const DF d;
-  HWY_ALIGN float block[kBlock];
   for (size_t line = begin; line < end; ++line) {
     const size_t image = line / args.y.height;
     const size_t row = line % args.y.height;
-    for (size_t pixel = 0; pixel < args.y.width; ++pixel) {
-      PoolWindow w = WindowAt(args, image, row, pixel);
-      float* y = args.y.data + image * args.y.image_stride + row * args.y.row_stride +
-                 pixel * args.y.pixel_stride;
-      for (size_t c = 0; c < args.y.channels; c += kBlock, w.data += kBlock) {
-        const size_t channels = std::min(kBlock, args.y.channels - c);
-        if (args.max) {
-          Window(w, channels, -std::numeric_limits<float>::infinity(), MaxStep(), block);
-        } else {
-          Window(w, channels, 0.0f, SumStep(), block);
-          const VF count = hn::Set(d, w.count);
-          for (size_t i = 0; i < channels; i += hn::Lanes(d)) {
-            hn::StoreU(hn::Div(hn::LoadU(d, block + i), count), d, block + i);
-          }
-        }
-        FinishOneRow({args.chain, {image, row, pixel, c}, y + c, 0, channels}, block);
+    float* y = args.y.data + image * args.y.image_stride + row * args.y.row_stride;
+    for (size_t c = 0; c < args.y.channels; c += kMaxTileCols) {
+      const size_t channels = std::min(kMaxTileCols, args.y.channels - c);
+      const TileOut out = {args.chain, {image, row, 0, c}, y + c, args.y.pixel_stride, channels};
+      if (args.max) {
+        PoolRow<true>(args, out);
+      } else {
+        PoolRow<false>(args, out);
       }
     }
   }

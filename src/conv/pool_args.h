@@ -25,6 +25,7 @@ struct PoolWindow {
   size_t height, width;
   size_t row_stride, pixel_stride;
   float count;  // what an average divides by
+  bool power_of_two;
 };
 
 inline PoolWindow WindowAt(const PoolArgs& args, size_t image, size_t row, size_t pixel) {
@@ -40,8 +41,20 @@ inline PoolWindow WindowAt(const PoolArgs& args, size_t image, size_t row, size_
   // A window that reaches far into the padding may count more pixels than a 32-bit size_t does.
   const uint64_t count =
       s.count_padding ? uint64_t{s.kernel_h} * s.kernel_w : (y1 - y0) * (x1 - x0);
-  return {
-      data, y1 - y0, x1 - x0, args.x.row_stride, args.x.pixel_stride, static_cast<float>(count)};
+  return {data,
+          y1 - y0,
+          x1 - x0,
+          args.x.row_stride,
+          args.x.pixel_stride,
+          static_cast<float>(count),
+          (count & (count - 1)) == 0};
+}
+
+// How many pixels of a row of the output, from one whose window lies in the image on, are like it.
+inline size_t InnerPixels(const PoolArgs& args, size_t pixel) {
+  const Pool2dShape& s = *args.shape;
+  const size_t behind = args.x.width + s.padding.left - s.kernel_w - pixel * s.stride_w;
+  return std::min(behind / s.stride_w + 1, args.y.width - pixel);
 }
 
 }  // namespace lanefuse
