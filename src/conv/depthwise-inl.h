@@ -84,6 +84,7 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
         b3 += kPanel;
       }
     }
+    if constexpr (kSmallCode) break;
     const bool all =
         rows.last == taps.kernel_h && across.first == 0 && across.last == taps.kernel_w;
     // Zeros times the weights that were left out would turn -0 into +0.

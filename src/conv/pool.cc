@@ -103,8 +103,14 @@ HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finis
       }
     }
   }
-  FinishRows<1, kVectors>(out, finish, pixel, c, s0, s1, s2, s3, s0, s0, s0, s0, s0, s0, s0, s0, s0,
-                          s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0);
+  if constexpr (kSmallCode) {
+    HWY_ALIGN float sums[kVectors * kPanel];
+    StoreRow<kVectors>(sums, 0, s0, s1, s2, s3);
+    FinishCopied(out, finish, pixel, c, 1, sums, kVectors * hn::Lanes(d));
+  } else {
+    FinishRows<1, kVectors>(out, finish, pixel, c, s0, s1, s2, s3, s0, s0, s0, s0, s0, s0, s0, s0,
+                            s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0);
+  }
 }
 
 template <bool kMax, size_t kSide>
