@@ -43,13 +43,14 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
   for (;;) {
     c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = c20 = c21 = c22 = c23 = zero;
     c30 = c31 = c32 = c33 = c40 = c41 = c42 = c43 = c50 = c51 = c52 = c53 = zero;
+    const size_t first = (rows.first * taps.kernel_w + across.first) * kPanel;
+    const size_t left_out = (taps.kernel_w - (across.last - across.first)) * kPanel;  // of a row
+    const float* b0 = weights.Vector(0) + first;
+    const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0) + first;
+    const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0) + first;
+    const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0) + first;
     for (size_t ky = rows.first; ky < rows.last; ++ky) {
       if (taps.tap_step != 0) taps.Fill(ky, 0, table);
-      const size_t ahead = (ky * taps.kernel_w + across.first) * kPanel;
-      const float* b0 = weights.Vector(0) + ahead;
-      const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0) + ahead;
-      const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0) + ahead;
-      const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0) + ahead;
       for (size_t kx = across.first; kx < across.last; ++kx) {
         if (taps.tap_step == 0) taps.Fill(ky, kx, table);
         const float* const* pixel = table + taps.first * taps.row_step + kx * taps.tap_step;
@@ -83,6 +84,10 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
         b2 += kPanel;
         b3 += kPanel;
       }
+      b0 += left_out;
+      b1 += left_out;
+      b2 += left_out;
+      b3 += left_out;
     }
     if constexpr (kSmallCode) break;
     const bool all =
