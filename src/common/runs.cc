@@ -77,7 +77,7 @@ void RunTable::Take(size_t rows) {
   }
   border_down_ = down;
   border_across_ = across;
-  padding_ = k.padding;
+  leave_out_ = k.leave_out;
   Fill(true);
 }
 
@@ -116,11 +116,9 @@ void RunTable::Fill(bool from_start) {
   while (run < kRuns && tap_row_ < k.height) {
     uint32_t outside = down;
     if (border_across_) outside |= tap_ < kKnown ? across[tap_] : outside_across(tap_);
-    const bool first = run == 0 && from_start;
-    if (outside == kAll &&
-        (padding_ == Padding::kLeftOut || (padding_ != Padding::kKept && first))) {
+    if (leave_out_ && outside == kAll) {
       pending_ += span;
-      missed_ |= !first;
+      missed_ |= run != 0 || !from_start;
       next_tap();
       continue;
     }

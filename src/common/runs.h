@@ -17,19 +17,13 @@ class RunTable {
   static constexpr size_t kRuns =
       9;  // 3 x 3 taps: larger kernels fill it again, and stack is scarce
 
-  // Taps that all rows of a tile find in the padding add 0 * w. Where all weights are finite that
-  // is +0 or -0 and changes no sum but -0, which may become +0.
-  enum class Padding : uint8_t {
-    kKept,
-    kLeftOutFirst,  // before the first tap that adds more: sums are still +0
-    kLeftOut,       // wherever it is: then a tile whose sums hold a -0 must run again (KeepPadding)
-  };
-
   // A kernel on images.
   struct Kernel {
     size_t height, width, stride_h, stride_w, dilation_h, dilation_w, top, left;
     size_t channels;  // of one tap
-    Padding padding;
+    // Leaves out the taps that all rows of a tile find in the padding. They add 0 * w; with a
+    // finite w that is +0 or -0 and changes no sum but -0, which may become +0.
+    bool leave_out;
   };
   struct Images {
     const float* data;  // the first channel that the kernel reads
@@ -38,7 +32,7 @@ class RunTable {
   };
 
   RunTable(const Kernel& kernel, const Images& images)
-      : kernel_(kernel), images_(images), padding_(kernel.padding) {}
+      : kernel_(kernel), images_(images), leave_out_(kernel.leave_out) {}
 
   // The tile's first pixel.
   void Seek(size_t image, size_t row, size_t column);
@@ -65,11 +59,11 @@ class RunTable {
   // Inputs of the kernel between the run before and this one, which all rows find in the padding.
   size_t left_out(size_t run) const { return left_out_[run]; }
 
-  // Whether taps behind the first run were left out so far.
+  // Whether taps were left out that may have met a sum other than +0: if one of the tile's sums is
+  // -0 in the end, it must run again, with all taps.
   bool LeftOut() const { return missed_; }
-  // From now on the tile's runs have all taps.
   void KeepPadding() {
-    padding_ = Padding::kKept;
+    leave_out_ = false;
     at_start_ = false;
   }
 
@@ -84,7 +78,7 @@ class RunTable {
   size_t y_[kRows], x_[kRows];
   uintptr_t address_[kRows];
   bool border_down_ = false, border_across_ = false;
-  Padding padding_;
+  bool leave_out_;
   size_t pending_ = 0;  // left out since the last run
   bool missed_ = false;
 

@@ -194,7 +194,7 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
         for (size_t i = 0; i < table.runs(); ++i) {
           const float* const* row = table.rows(i) + taps.first;
           const size_t at = taps.offset;
-          pass(table.left_out(i));
+          if constexpr (!kSmallCode) pass(table.left_out(i));
           run(row[0] + at, row[kRows > 1 ? 1 : 0] + at, row[kRows > 2 ? 2 : 0] + at,
               row[kRows > 3 ? 3 : 0] + at, row[kRows > 4 ? 4 : 0] + at, row[kRows > 5 ? 5 : 0] + at,
               row[kRows > 6 ? 6 : 0] + at, row[kRows > 7 ? 7 : 0] + at, table.length(i));

@@ -40,10 +40,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   Patch* const patch = block.g1 - block.g0 == 1 ? &own_patch : nullptr;
   const size_t inner_end = InnerEnd(args);
   const size_t channel = block.g0 * channels;
-  const auto padding = !args.finite ? RunTable::Padding::kKept
-                       : kSmallCode ? RunTable::Padding::kLeftOutFirst
-                                    : RunTable::Padding::kLeftOut;
-  RunTable table = TableFor(args, channel, channels, padding);
+  RunTable table = TableFor(args, channel, channels, args.finite && !kSmallCode);
   Taps taps;
   taps.runs = &table;
   TileCursor cursor(args, begin);
@@ -205,7 +202,7 @@ HWY_NOINLINE inline void ConvGrouped(const ConvArgs& args, size_t begin, size_t 
   const size_t channels = GroupChannels(s);
   const size_t outputs = GroupOutputs(s);
   const size_t panel_stride = s.kernel_h * s.kernel_w * channels * kPanel;
-  RunTable table = TableFor(args, 0, channels, RunTable::Padding::kKept);
+  RunTable table = TableFor(args, 0, channels, false);
   // Where no group is cut, all vectors of outputs but the last are alike.
   HWY_ALIGN int32_t each[kPanel], last[kPanel];
   const bool whole_groups = lanes % outputs == 0;

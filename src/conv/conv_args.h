@@ -157,8 +157,8 @@ struct Patch {
 bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                  Patch* patch, Taps& taps);
 
-// For any dense tile.
-RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, RunTable::Padding padding);
+// For any dense tile. `leave_out`: as in RunTable::Kernel.
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out);
 
 // The first output pixel of a row whose taps leave the image on the right. Tiles that end at or
 // before it, and follow an inner tile, are inner tiles too.

@@ -63,10 +63,11 @@ HWY_INLINE void Window(const PoolWindow& w, size_t c, size_t rest, const Step& s
   }
 }
 
-// One output pixel, `pixel` behind `out`, for kVectors vectors of channels from c on.
+// One output pixel, `pixel` behind `out`, for kVectors vectors of channels from c on. Where code is
+// small, the chain comes later and finds them in `sums`.
 template <bool kMax, size_t kVectors, bool kPart, size_t kSide>
 HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finish& finish,
-                            size_t pixel, size_t c) {
+                            size_t pixel, size_t c, float* sums) {
   const DF d;
   const VF zero = hn::Zero(d);
   const size_t rest = out.cols - c;
@@ -87,7 +88,7 @@ HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finis
     }
   } else {
     Window<kVectors, kPart, kSide>(w, c, rest, SumStep(), s0, s1, s2, s3, n0, n1, n2, n3);
-    if (w.power_of_two) {  // then the product is the quotient, to the last bit
+    if (!kSmallCode && w.power_of_two) {  // then the product is the quotient, to the last bit
       const VF part = hn::Set(d, 1.0f / w.count);
       s0 = hn::Mul(s0, part);
       s1 = hn::Mul(s1, part);
@@ -104,9 +105,7 @@ HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finis
     }
   }
   if constexpr (kSmallCode) {
-    HWY_ALIGN float sums[kVectors * kPanel];
-    StoreRow<kVectors>(sums, 0, s0, s1, s2, s3);
-    FinishCopied(out, finish, pixel, c, 1, sums, kVectors * hn::Lanes(d));
+    StoreRow<kVectors>(sums + c, 0, s0, s1, s2, s3);
   } else {
     FinishRows<1, kVectors>(out, finish, pixel, c, s0, s1, s2, s3, s0, s0, s0, s0, s0, s0, s0, s0,
                             s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0);
@@ -117,16 +116,18 @@ template <bool kMax, size_t kSide>
 HWY_INLINE void PoolPixel(const PoolWindow& w, const TileOut& out, const Finish& finish,
                           size_t pixel) {
   const size_t lanes = hn::Lanes(DF());
+  HWY_ALIGN float sums[kSmallCode ? kMaxTileCols + kPanel : 1];
   size_t c = 0;
   for (; c + 4 * lanes <= out.cols; c += 4 * lanes) {
-    PoolVectors<kMax, 4, false, kSide>(w, out, finish, pixel, c);
+    PoolVectors<kMax, 4, false, kSide>(w, out, finish, pixel, c, sums);
   }
   if constexpr (!kSmallCode) {
     for (; c + lanes <= out.cols; c += lanes) {
-      PoolVectors<kMax, 1, false, kSide>(w, out, finish, pixel, c);
+      PoolVectors<kMax, 1, false, kSide>(w, out, finish, pixel, c, sums);
     }
   }
-  for (; c < out.cols; c += lanes) PoolVectors<kMax, 1, true, 0>(w, out, finish, pixel, c);
+  for (; c < out.cols; c += lanes) PoolVectors<kMax, 1, true, 0>(w, out, finish, pixel, c, sums);
+  if constexpr (kSmallCode) FinishCopied(out, finish, pixel, 0, 1, sums, out.cols);
 }
 
 // One row of the output, for the channels that `out` has.

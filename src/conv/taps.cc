@@ -260,11 +260,10 @@ bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t
   return true;
 }
 
-RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels,
-                  RunTable::Padding padding) {
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out) {
   const Conv2dShape& s = *args.shape;
   return {{s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
-           s.padding.top, s.padding.left, channels, padding},
+           s.padding.top, s.padding.left, channels, leave_out},
           {args.x.data + channel, args.x.height, args.x.width, args.x.image_stride,
            args.x.row_stride, args.x.pixel_stride, args.down, args.across}};
 }
