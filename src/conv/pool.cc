@@ -16,6 +16,10 @@ HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 namespace {
 
+// Channels whose chain runs at once.
+constexpr size_t kBlock = kSmallCode ? 256 : kMaxTileCols;
+constexpr size_t kUnroll = kSmallCode ? 1 : 2;
+
 // The larger value; NaN wins, and of two equal values the earlier.
 struct MaxStep {
   HWY_INLINE void operator()(VF v, VF& best, VF&) const {
@@ -44,10 +48,10 @@ HWY_INLINE void Window(const PoolWindow& w, size_t c, size_t rest, const Step& s
   const size_t height = kSide != 0 ? kSide : w.height;
   const size_t width = kSide != 0 ? kSide : w.width;
   const float* row = w.data + c;
-#pragma GCC unroll 2
+#pragma GCC unroll kUnroll
   for (size_t y = 0; y < height; ++y, row += w.row_stride) {
     const float* p = row;
-#pragma GCC unroll 2
+#pragma GCC unroll kUnroll
     for (size_t x = 0; x < width; ++x, p += w.pixel_stride) {
       if constexpr (kPart) {
         step(hn::LoadN(d, p, rest), s0, n0);
@@ -114,9 +118,8 @@ HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finis
 
 template <bool kMax, size_t kSide>
 HWY_INLINE void PoolPixel(const PoolWindow& w, const TileOut& out, const Finish& finish,
-                          size_t pixel) {
+                          size_t pixel, float* sums) {
   const size_t lanes = hn::Lanes(DF());
-  HWY_ALIGN float sums[kSmallCode ? kMaxTileCols + kPanel : 1];
   size_t c = 0;
   for (; c + 4 * lanes <= out.cols; c += 4 * lanes) {
     PoolVectors<kMax, 4, false, kSide>(w, out, finish, pixel, c, sums);
@@ -130,11 +133,18 @@ HWY_INLINE void PoolPixel(const PoolWindow& w, const TileOut& out, const Finish&
   if constexpr (kSmallCode) FinishCopied(out, finish, pixel, 0, 1, sums, out.cols);
 }
 
+template <size_t kSide>
+HWY_INLINE void PoolPixel(bool max, const PoolWindow& w, const TileOut& out, const Finish& finish,
+                          size_t pixel, float* sums) {
+  if (max) return PoolPixel<true, kSide>(w, out, finish, pixel, sums);
+  return PoolPixel<false, kSide>(w, out, finish, pixel, sums);
+}
+
 // One row of the output, for the channels that `out` has.
-template <bool kMax>
 HWY_INLINE void PoolRow(const PoolArgs& args, const TileOut& out) {
   const Pool2dShape& s = *args.shape;
   const size_t step = s.stride_w * args.x.pixel_stride;
+  HWY_ALIGN float sums[kSmallCode ? kBlock + kPanel : 1];
   Finish finish(out);
   for (size_t pixel = 0; pixel < args.y.width;) {
     PoolWindow w = WindowAt(args, out.pos.image, out.pos.row, pixel);
@@ -142,9 +152,9 @@ HWY_INLINE void PoolRow(const PoolArgs& args, const TileOut& out) {
     size_t count = w.width == s.kernel_w ? InnerPixels(args, pixel) : 1;  // windows of this size
     for (; count != 0; --count, ++pixel, finish.Advance(1), w.data += step) {
       if (!kSmallCode && w.height == 2 && w.width == 2) {
-        PoolPixel<kMax, kSmallCode ? 0 : 2>(w, out, finish, pixel);
+        PoolPixel<kSmallCode ? 0 : 2>(args.max, w, out, finish, pixel, sums);
       } else {
-        PoolPixel<kMax, 0>(w, out, finish, pixel);
+        PoolPixel<0>(args.max, w, out, finish, pixel, sums);
       }
     }
   }
@@ -158,14 +168,9 @@ void PoolF32(const PoolArgs& args, size_t begin, size_t end) {
     const size_t image = line / args.y.height;
     const size_t row = line % args.y.height;
     float* y = args.y.data + image * args.y.image_stride + row * args.y.row_stride;
-    for (size_t c = 0; c < args.y.channels; c += kMaxTileCols) {
-      const size_t channels = std::min(kMaxTileCols, args.y.channels - c);
-      const TileOut out = {args.chain, {image, row, 0, c}, y + c, args.y.pixel_stride, channels};
-      if (args.max) {
-        PoolRow<true>(args, out);
-      } else {
-        PoolRow<false>(args, out);
-      }
+    for (size_t c = 0; c < args.y.channels; c += kBlock) {
+      const size_t channels = std::min(kBlock, args.y.channels - c);
+      PoolRow(args, {args.chain, {image, row, 0, c}, y + c, args.y.pixel_stride, channels});
     }
   }
 }
