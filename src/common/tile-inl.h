@@ -110,11 +110,15 @@ HWY_INLINE bool AnyNegativeZero(VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, 
   return !hn::AllFalse(di, hn::Eq(least, lowest));
 }
 
+// Where the inputs of a row come from: taps.runs, for one tile; a run of memory for each of
+// kernel_h tap rows; or one run, whose loop has fewer addresses to keep.
+enum class Source : uint8_t { kTable, kRuns, kRun };
+constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
+
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 8
-// rows of one vector. kTable: the taps come from taps.runs, and there is one tile; otherwise a tap
-// row is one run of memory. Named accumulators, because SVE vectors cannot be array elements; rows
+// rows of one vector. Named accumulators, because SVE vectors cannot be array elements; rows
 // 6 and 7 have the second ones of rows 0 and 1.
-template <size_t kRows, size_t kVectors, bool kTable>
+template <size_t kRows, size_t kVectors, Source kSource>
 HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
                         size_t count) {
   const DF d;
@@ -187,7 +191,7 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
       }
       pass(length);
     };
-    if constexpr (kTable) {
+    if constexpr (kSource == Source::kTable) {
       RunTable& table = *taps.runs;
       table.Rewind();
       do {
@@ -221,7 +225,8 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
     } else {
       const float* a = data;
       const size_t stride = taps.stride;
-      for (size_t ky = 0; ky < taps.kernel_h; ++ky, a += taps.step_h) {
+      const size_t kernel_h = kSource == Source::kRun ? 1 : taps.kernel_h;
+      for (size_t ky = 0; ky < kernel_h; ++ky, a += taps.step_h) {
         run(a, a + (kRows > 1 ? stride : 0), a + (kRows > 2 ? 2 * stride : 0),
             a + (kRows > 3 ? 3 * stride : 0), a + (kRows > 4 ? 4 * stride : 0),
             a + (kRows > 5 ? 5 * stride : 0), a + (kRows > 6 ? 6 * stride : 0),
@@ -249,21 +254,21 @@ constexpr size_t PieceOf(size_t rows) {
   return rows >= kRowTile ? kRowTile : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
 }
 
-template <size_t kVectors, bool kTable>
+template <size_t kVectors, Source kSource>
 HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, size_t count) {
-  if (rows == 1) return Tiles<1, kVectors, kTable>(taps, weights, out, count);
-  if (rows == 2) return Tiles<2, kVectors, kTable>(taps, weights, out, count);
-  if (rows == 4) return Tiles<4, kVectors, kTable>(taps, weights, out, count);
+  if (rows == 1) return Tiles<1, kVectors, kSource>(taps, weights, out, count);
+  if (rows == 2) return Tiles<2, kVectors, kSource>(taps, weights, out, count);
+  if (rows == 4) return Tiles<4, kVectors, kSource>(taps, weights, out, count);
   if constexpr (!kSmallCode) {
-    if (rows == 3) return Tiles<3, kVectors, kTable>(taps, weights, out, count);
-    if (rows == 5) return Tiles<5, kVectors, kTable>(taps, weights, out, count);
+    if (rows == 3) return Tiles<3, kVectors, kSource>(taps, weights, out, count);
+    if (rows == 5) return Tiles<5, kVectors, kSource>(taps, weights, out, count);
   }
   if constexpr (kVectors == 1 && kRowTileOneVector > kRowTile) {
-    if (rows == 7) return Tiles<7, 1, kTable>(taps, weights, out, count);
-    if (rows == 8) return Tiles<8, 1, kTable>(taps, weights, out, count);
+    if (rows == 7) return Tiles<7, 1, kSource>(taps, weights, out, count);
+    if (rows == 8) return Tiles<8, 1, kSource>(taps, weights, out, count);
   }
-  return Tiles<kRowTile, kVectors, kTable>(taps, weights, out, count);
+  return Tiles<kRowTile, kVectors, kSource>(taps, weights, out, count);
 }
 
 // How many vectors a tile of `rows` rows may have.
@@ -271,44 +276,44 @@ constexpr size_t VectorsFor(size_t rows) {
   return rows <= 2 ? std::max(kVectorTile, kVectorTileTwoRows) : kVectorTile;
 }
 
-template <bool kTable>
+template <Source kSource>
 HWY_INLINE void RunWholeTiles(size_t rows, const Taps& taps, const TileWeights& weights,
                               const TileOut& out, size_t count) {
   const size_t vectors = (out.cols + hn::Lanes(DF()) - 1) / hn::Lanes(DF());
   if constexpr (kVectorTile >= 4) {
-    if (vectors == 4) return TileRows<4, kTable>(rows, taps, weights, out, count);
-    if (vectors == 3) return TileRows<3, kTable>(rows, taps, weights, out, count);
+    if (vectors == 4) return TileRows<4, kSource>(rows, taps, weights, out, count);
+    if (vectors == 3) return TileRows<3, kSource>(rows, taps, weights, out, count);
   } else {
-    if (vectors >= 3 && rows == 1) return Tiles<1, 4, kTable>(taps, weights, out, count);
-    if (vectors >= 3) return Tiles<2, 4, kTable>(taps, weights, out, count);
+    if (vectors >= 3 && rows == 1) return Tiles<1, 4, kSource>(taps, weights, out, count);
+    if (vectors >= 3) return Tiles<2, 4, kSource>(taps, weights, out, count);
   }
-  if (vectors == 2) return TileRows<2, kTable>(rows, taps, weights, out, count);
-  return TileRows<1, kTable>(rows, taps, weights, out, count);
+  if (vectors == 2) return TileRows<2, kSource>(rows, taps, weights, out, count);
+  return TileRows<1, kSource>(rows, taps, weights, out, count);
 }
 
 // Any number of rows in pieces.
-template <bool kTable>
+template <Source kSource>
 HWY_NOINLINE void RunPieces(size_t rows, Taps taps, const TileWeights& weights, TileOut out) {
   while (rows != 0) {
     const size_t piece = PieceOf(rows);
-    RunWholeTiles<kTable>(piece, taps, weights, out, 1);
+    RunWholeTiles<kSource>(piece, taps, weights, out, 1);
     taps.first += piece;
-    taps.data += kTable ? 0 : piece * taps.stride;
+    taps.data += kSource == Source::kTable ? 0 : piece * taps.stride;
     out.y += piece * out.y_stride;
     out.pos.pixel += piece;
     rows -= piece;
   }
 }
 
-// `count` tiles of `rows` rows and out.cols <= VectorsFor(rows) * lanes outputs; one tile where
-// kTable.
-template <bool kTable>
+// `count` tiles of `rows` rows and out.cols <= VectorsFor(rows) * lanes outputs; one tile of a
+// table.
+template <Source kSource>
 HWY_INLINE void RunTiles(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, size_t count) {
   if (kSmallCode && rows != PieceOf(rows)) {
-    return RunPieces<kTable>(rows * count, taps, weights, out);
+    return RunPieces<kSource>(rows * count, taps, weights, out);
   }
-  RunWholeTiles<kTable>(rows, taps, weights, out, count);
+  RunWholeTiles<kSource>(rows, taps, weights, out, count);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

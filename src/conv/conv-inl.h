@@ -73,10 +73,12 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
         const TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
         const size_t cols = std::min(block.width, block.n1 - n);
         const TileOut out = ConvOut(args, t, g * outputs + n, cols);
-        if (strided) {
-          RunTiles<false>(t.pixels, taps, weights, out, count);
+        if (!strided) {
+          RunTiles<Source::kTable>(t.pixels, taps, weights, out, 1);
+        } else if (kOneRun == Source::kRun && taps.kernel_h == 1) {
+          RunTiles<kOneRun>(t.pixels, taps, weights, out, count);
         } else {
-          RunTiles<true>(t.pixels, taps, weights, out, 1);
+          RunTiles<Source::kRuns>(t.pixels, taps, weights, out, count);
         }
       }
       taps.offset += channels;

@@ -134,13 +134,13 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
     const TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);
     if (higher != 0) {
-      RunTiles<false>(height + 1, LinearTaps(args, m0), weights, LinearOut(args, m0, n, cols),
-                      higher);
+      RunTiles<kOneRun>(height + 1, LinearTaps(args, m0), weights, LinearOut(args, m0, n, cols),
+                        higher);
     }
     if (higher != tiles) {
       const size_t m = m0 + higher * (height + 1);
-      RunTiles<false>(height, LinearTaps(args, m), weights, LinearOut(args, m, n, cols),
-                      tiles - higher);
+      RunTiles<kOneRun>(height, LinearTaps(args, m), weights, LinearOut(args, m, n, cols),
+                        tiles - higher);
     }
   }
 }
