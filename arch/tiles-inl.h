@@ -31,7 +31,7 @@ constexpr size_t kRowTileOneVector = kSmallCode ? kRowTile : 8;
 constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
 constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
   if (taps == 3 && stride == 1 && kDepthwiseRows == 2) return 1;
-  if ((taps == 0 || stride == 2) && !kSmallCode) return 2;
+  if ((taps == 0 || (stride == 2 && taps <= 3)) && !kSmallCode) return 2;
   return kVectorRegisters == 32 ? 2 : 1;
 }
 

@@ -212,9 +212,11 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       if (plain && s.kernel_w == 5 && s.stride_w == 1) {
         return ConvDepthwiseTable<5, 1>(args, begin, end);
       }
+      if (plain && s.kernel_w == 5) return ConvDepthwiseTable<5, 2>(args, begin, end);
       if (plain && s.kernel_w == 7 && s.stride_w == 1) {
         return ConvDepthwiseTable<7, 1>(args, begin, end);
       }
+      if (plain && s.kernel_w == 7) return ConvDepthwiseTable<7, 2>(args, begin, end);
     }
     return ConvDepthwiseTable<0, 0>(args, begin, end);
   }

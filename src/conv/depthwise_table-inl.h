@@ -64,6 +64,11 @@ HWY_INLINE void AddTapOfPixels(const float* const* column, size_t stride, const 
   if constexpr (kPixels > 5) AddPixel<kWhat>(column[5 * stride] + at, rest, w, v, s5, t5);
 }
 
+// Whether a column that several pixels read is loaded once for all of them.
+constexpr bool SharesColumns(size_t taps, size_t stride) {
+  return stride == 1 ? taps != 0 : stride == 2 && taps > 3;
+}
+
 // s += x * the weight of tap kTap < kTaps; nothing where there is no such tap.
 template <size_t kTaps, size_t kTap>
 HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s) {
@@ -80,13 +85,13 @@ HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF
 // At stride 1 a vector of column kColumn is loaded once for the pixels that read it: pixel p as its
 // tap kColumn - p. Columns come in ascending order, so a pixel's taps do too, and neighbouring
 // multiply-adds belong to different sums: a sum that came twice in a row would wait for the adder.
-template <size_t kTaps, size_t kPixels, size_t kColumn>
+template <size_t kTaps, size_t kPixels, size_t kStride, size_t kColumn>
 HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s0, VF& s1,
                           VF& s2, VF& s3, VF& s4, VF& s5) {
   const auto add = [&]<size_t kPixel>(std::index_sequence<kPixel>, VF & s) HWY_ATTR
       __attribute__((always_inline)) {
     if constexpr (kPixel < kPixels) {
-      AddTap<kTaps, kColumn - kPixel>(x, w0, w1, w2, w3, w4, w5, w6, s);
+      AddTap<kTaps, kColumn - kStride * kPixel>(x, w0, w1, w2, w3, w4, w5, w6, s);
     }
   };
   add(std::index_sequence<0>(), s0);
@@ -100,7 +105,7 @@ HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6,
 // Row `row` of a table meets the tile's up to six pixels as tap row `weights`, and those of a
 // second tile as tap row `second`: the same pixels' next vector of channels, or the next output
 // row's.
-template <size_t kTaps, size_t kPixels, Channels kWhat, bool kFirst, bool kSecond>
+template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat, bool kFirst, bool kSecond>
 HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const float* weights,
                           const float* second, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4, VF& s5,
                           VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
@@ -126,23 +131,24 @@ HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const
     const float* from = row[kColumn] + at;
     const VF x = kWhat == Channels::kPart ? hn::LoadN(d, from, rest) : hn::LoadU(d, from);
     if constexpr (kFirst) {
-      AddColumn<kTaps, kPixels, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0, s1, s2, s3, s4, s5);
+      AddColumn<kTaps, kPixels, kStride, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0, s1, s2, s3, s4,
+                                                  s5);
     }
     if constexpr (kSecond) {
       if constexpr (kReload) asm volatile("" : "+r"(second));  // or it would be loaded ahead
       const auto weight = [&](size_t tap, VF kept)
                               HWY_ATTR { return kReload ? load(true, second, tap) : kept; };
       const VF next = kWhat == Channels::kTwo ? hn::LoadU(d, from + hn::Lanes(d)) : x;
-      AddColumn<kTaps, kPixels, kColumn>(next, weight(0, r0), weight(1, r1), weight(2, r2),
-                                         weight(3, r3), weight(4, r4), weight(5, r5), weight(6, r6),
-                                         t0, t1, t2, t3, t4, t5);
+      AddColumn<kTaps, kPixels, kStride, kColumn>(next, weight(0, r0), weight(1, r1), weight(2, r2),
+                                                  weight(3, r3), weight(4, r4), weight(5, r5),
+                                                  weight(6, r6), t0, t1, t2, t3, t4, t5);
     }
   };
   const auto columns = [&]<size_t... kColumn>(std::index_sequence<kColumn...>) HWY_ATTR
       __attribute__((always_inline)) {
     (column(std::index_sequence<kColumn>()), ...);
   };
-  columns(std::make_index_sequence<kPixels + kTaps - 1>());
+  columns(std::make_index_sequence<kStride*(kPixels - 1) + kTaps>());
 }
 
 // One step of channels, from c on, for one tile of pixels, whose addresses are those of the table
@@ -162,8 +168,8 @@ HWY_INLINE void DepthwiseTable(const TapTable& table, const Conv2dShape& shape, 
   for (size_t ky = 0; ky < kernel_h; ++ky, weights += kernel_w * kPanel) {
     const size_t stride = kStride != 0 ? kStride : shape.stride_w;
     const float* const* row = table.pixel[ky] + at_pixel * stride;
-    if constexpr (kTaps != 0 && kStride == 1) {
-      AddTapRow<kTaps, kPixels, kWhat, true, kWhat == Channels::kTwo>(
+    if constexpr (SharesColumns(kTaps, kStride)) {
+      AddTapRow<kTaps, kPixels, kStride, kWhat, true, kWhat == Channels::kTwo>(
           row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
     } else {
       for (size_t kx = 0; kx < kernel_w; ++kx, row += kTaps != 0 ? 1 : shape.dilation_w) {
@@ -187,16 +193,16 @@ HWY_INLINE void DepthwiseTableTwoRows(const TapTable& table, size_t kernel_h, si
   VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
   VF t0 = s0, t1 = s0, t2 = s0, t3 = s0, t4 = s0, t5 = s0;
   const size_t at = c + shift;
-  AddTapRow<3, kPixels, kWhat, true, false>(table.pixel[0], at, rest, weights, weights, s0, s1, s2,
-                                            s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<3, kPixels, 1, kWhat, true, false>(table.pixel[0], at, rest, weights, weights, s0, s1,
+                                               s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
   size_t ky = 1;
   for (; ky < kernel_h; ++ky, weights += 3 * kPanel) {
-    AddTapRow<3, kPixels, kWhat, true, true>(table.pixel[ky], at, rest, weights + 3 * kPanel,
-                                             weights, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4,
-                                             t5);
+    AddTapRow<3, kPixels, 1, kWhat, true, true>(table.pixel[ky], at, rest, weights + 3 * kPanel,
+                                                weights, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4,
+                                                t5);
   }
-  AddTapRow<3, kPixels, kWhat, false, true>(table.pixel[ky], at, rest, weights, weights, s0, s1, s2,
-                                            s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<3, kPixels, 1, kWhat, false, true>(table.pixel[ky], at, rest, weights, weights, s0, s1,
+                                               s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
   FinishColumns<kPixels, 1>(to.out, to.finish, 0, c, s0, s0, s1, s1, s2, s2, s3, s3, s4, s4, s5,
                             s5);
   FinishColumns<kPixels, 1>(below.out, below.finish, 0, c, t0, t0, t1, t1, t2, t2, t3, t3, t4, t4,
