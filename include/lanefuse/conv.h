@@ -53,7 +53,7 @@ class PackedConv2d {
                                   std::span<const float> bias, const Conv2dFold& fold,
                                   std::span<std::byte> bytes, PackedConv2d& packed);
 
-  // Checks packed bytes (one pass over them) and points at them. Errors: kCorrupt,
+  // Checks packed bytes (reads them twice) and points at them. Errors: kCorrupt,
   // kInvalidArgument.
   LANEFUSE_API static Status View(std::span<const std::byte> bytes, PackedConv2d& packed);
 

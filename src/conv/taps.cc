@@ -178,7 +178,7 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   const size_t last_y = static_cast<size_t>(taps.y) + s.dilation_h * (s.kernel_h - 1);
   const size_t last_x = static_cast<size_t>(taps.x) + columns - 1;
   taps.border = taps.y < 0 || taps.x < 0 || last_y >= args.x.height || last_x >= args.x.width;
-  if (taps.border && args.finite) {
+  if (taps.border && args.finite && args.plan == ConvPlan::kDepthwise) {
     taps.rows = TapsInside(taps.y, s.kernel_h, s.dilation_h, args.x.height);
     // A tap that no pixel finds in the image: the last pixel is left of it, or the first right.
     const size_t across = (t.pixels - 1) * s.stride_w;
