@@ -165,6 +165,8 @@ class Mixer:
             if not self.hard or rng.random() < 0.93:
                 noise = self.noise()
                 snr = rng.uniform(low, high)
+                if self.hard and rng.random() < 0.5:  # What is hardest to learn, more often.
+                    snr = rng.uniform(low, 12.0)
                 x = x + noise * 10.0 ** (-snr / 20.0)
             low, high = (-42.0, -10.0) if self.hard else (-35.0, -14.0)
             x = x * 10.0 ** (rng.uniform(low, high) / 20.0)

@@ -43,6 +43,7 @@ import numpy as np
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch  # Reads the variable when it loads.
 from torch import nn
+from torch.optim import swa_utils
 
 import augment
 import recordings
@@ -56,6 +57,8 @@ FRAMES, COEFFICIENTS = 49, 10
 FEATURES = FRAMES * COEFFICIENTS
 BLOCKS = 4
 CHANNELS = 64
+COPIES = 4  # Noisy clips of each utterance, of which each epoch sees a random part.
+EPOCHS_A_PASS = 2
 STEP_FRAMES = 5  # Between the reference windows over a recording longer than a second.
 
 
@@ -183,35 +186,62 @@ def accuracy(logits, labels):
     return float(np.mean(logits.argmax(axis=1) == labels))
 
 
-def fit(features, labels, validation, mean, std, epochs, checkpoint):
-    torch.manual_seed(SEED)
-    model = DsCnn().to(memory_format=torch.channels_last)
-    batch = 96
-    x, y = torch.from_numpy(features), torch.from_numpy(labels).long()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=5e-3, total_steps=epochs * (len(x) // batch), pct_start=0.15)
-    # "unknown" has the most clips, for variety; it should not be the answer in doubt as well.
-    weight = torch.ones(len(CLASSES))
-    weight[UNKNOWN] = 0.5
-    loss_of = nn.CrossEntropyLoss(weight=weight, label_smoothing=0.02)
-    for epoch in range(epochs):
+class Trainer:
+    """The data, the loss and the batches of a training."""
+
+    BATCH = 96
+
+    def __init__(self, features, labels, validation, mean, std):
+        self.x, self.y = torch.from_numpy(features), torch.from_numpy(labels).long()
+        self.validation, self.mean, self.std = validation, mean, std
+        # "unknown" has the most clips, for variety; it should not be the answer in doubt as well.
+        weight = torch.ones(len(CLASSES))
+        weight[UNKNOWN] = 0.4
+        self.loss_of = nn.CrossEntropyLoss(weight=weight, label_smoothing=0.02)
+        self.steps = len(self.x) // self.BATCH // EPOCHS_A_PASS
+
+    def batches(self):
+        order = torch.randperm(len(self.x))
+        for indices in order[:self.steps * self.BATCH].split(self.BATCH):
+            yield normalised_input(self.x[indices], self.mean, self.std), self.y[indices]
+
+    def epoch(self, name, model, optimiser, after_step):
         model.train()
         start, total = time.time(), 0.0
-        order = torch.randperm(len(x))
-        for indices in order[:len(x) // batch * batch].split(batch):
+        for x, y in self.batches():
             optimiser.zero_grad()
-            loss = loss_of(model(normalised_input(x[indices], mean, std)), y[indices])
+            loss = self.loss_of(model(x), y)
             loss.backward()
             optimiser.step()
-            schedule.step()
-            total += float(loss) * batch / len(x)
-        logits = predict(model, mean, std, validation[0])
-        print(f"epoch {epoch + 1}/{epochs}  loss {total:.4f}  validation accuracy "
-              f"{100 * accuracy(logits, validation[1]):.2f} %  {time.time() - start:.0f} s",
+            after_step()
+            total += float(loss) / self.steps
+        logits = predict(model, self.mean, self.std, self.validation[0])
+        print(f"{name}  loss {total:.4f}  validation accuracy "
+              f"{100 * accuracy(logits, self.validation[1]):.2f} %  {time.time() - start:.0f} s",
               flush=True)
-        torch.save({"model": model.state_dict(), "mean": mean, "std": std}, checkpoint)
+
+
+def fit(trainer, epochs):
+    """One cycle of the learning rate, up and down."""
+    model = DsCnn().to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=5e-3, total_steps=epochs * trainer.steps, pct_start=0.15)
+    for epoch in range(epochs):
+        trainer.epoch(f"epoch {epoch + 1}/{epochs}", model, optimiser, schedule.step)
     return model
+
+
+def settle(trainer, model, epochs):
+    """Some epochs more with a constant learning rate, of which the mean of the parameters is kept:
+    what it says of a voice that it has not heard depends less on the last few steps."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-3)
+    mean = swa_utils.AveragedModel(model)
+    for epoch in range(epochs):
+        trainer.epoch(f"epoch {epoch + 1}/{epochs} of the mean", model, optimiser,
+                      lambda: mean.update_parameters(model))
+    swa_utils.update_bn((x for x, _ in trainer.batches()), mean)
+    return mean.module
 
 
 def report(logits, labels, snrs, out_dir):
@@ -259,7 +289,9 @@ def main():
     parser.add_argument("--out", required=True, help="directory for caches and results")
     parser.add_argument("--features", required=True, help="the keyword_features program")
     parser.add_argument("--recordings", help="also (re)write the sample recordings there")
-    parser.add_argument("--epochs", type=int, default=0, help="default: 20, or 5 with --quick")
+    parser.add_argument("--epochs", type=int, default=0, help="default: 24, or 5 with --quick")
+    parser.add_argument("--resume", action="store_true",
+                        help="begin at the last part, from the checkpoint in --out")
     parser.add_argument("--quick", action="store_true", help="a small set, to try things out")
     parser.add_argument("--processes", type=int, default=2, help="for the data")
     parser.add_argument("--threads", type=int, default=2, help="for the training")
@@ -273,14 +305,21 @@ def main():
         test_utterances = speech.load_utterances("test", args.out, SEED, args.quick, args.processes)
         recordings.write(test_utterances, args.recordings, SEED)
     validation = make_set("validation", 3, args)
-    features, labels, _ = make_set("train", 2 if args.quick else 4, args)
+    features, labels, _ = make_set("train", 2 if args.quick else COPIES, args)
 
     by_frame = features.reshape(-1, COEFFICIENTS).astype(np.float64)
     mean = torch.from_numpy(by_frame.mean(axis=0).astype(np.float32))
     std = torch.from_numpy(by_frame.std(axis=0).astype(np.float32))
-    epochs = args.epochs or (5 if args.quick else 20)
-    model = fit(features, labels, validation, mean, std, epochs,
-                os.path.join(args.out, "checkpoint.pt"))
+    torch.manual_seed(SEED)
+    trainer = Trainer(features, labels, validation, mean, std)
+    checkpoint = os.path.join(args.out, "checkpoint.pt")
+    if args.resume:
+        model = DsCnn().to(memory_format=torch.channels_last)
+        model.load_state_dict(torch.load(checkpoint)["model"])
+    else:
+        model = fit(trainer, args.epochs or (5 if args.quick else 24))
+        torch.save({"model": model.state_dict()}, checkpoint)
+    model = settle(trainer, model, 1 if args.quick else 6)
 
     write_params(os.path.join(args.out, "keyword.params"), CLASSES, tensors(model, mean, std))
     logits = predict(model, mean, std, test[0])

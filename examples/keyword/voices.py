@@ -31,7 +31,7 @@ VARIANTS = {
         john linda marcelo Michael quincy shelby steph steph2 steph3 victor zac
     """.split(),
 }
-RANDOM_VARIANTS = [f"random{i}" for i in range(600)]
+RANDOM_VARIANTS = [f"random{i}" for i in range(1500)]
 RANDOM_SEED = 4711
 # espeak-ng reads 349 voice files and ignores the rest: the random variants are spread over several
 # copies of its data.
