@@ -243,7 +243,8 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable& table, const ConvArgs& 
                                                             weights(c), panel, c, out, finish);
   }
   if (c == out.cols) return;
-  if constexpr (kSmallCode) {
+  if constexpr (kSmallCode || (kTaps != 3 && kVectorRegisters == 16)) {
+    // Code of its own is not worth its size: few networks have such channels.
     DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, out, finish);
   } else {
     DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(table, shape, at_pixel, shift,
