@@ -255,28 +255,28 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable& table, const ConvArgs& 
 template <size_t kTaps, size_t kStride>
 HWY_INLINE void DepthwiseTablePixels(const TapTable& table, const ConvArgs& args, size_t pixels,
                                      size_t first, size_t shift, const TileOut& out,
-                                     Finish finish) {
-  const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at_pixel) HWY_ATTR {
-    DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, out,
-                                                    finish);
+                                     const Finish& finish) {
+  const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at_pixel, const Finish& f) HWY_ATTR {
+    DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, out, f);
   };
   if constexpr (kSmallCode) {
+    Finish here = finish;
     for (size_t at = 0; at < pixels;) {
       const size_t piece = PieceOf(pixels - at);
-      if (piece == 1) run(Pixels<1>(), at);
-      if (piece == 2) run(Pixels<2>(), at);
-      if (piece == 4) run(Pixels<4>(), at);
-      if (piece == kRowTile) run(Pixels<kRowTile>(), at);
+      if (piece == 1) run(Pixels<1>(), at, here);
+      if (piece == 2) run(Pixels<2>(), at, here);
+      if (piece == 4) run(Pixels<4>(), at, here);
+      if (piece == kRowTile) run(Pixels<kRowTile>(), at, here);
       at += piece;
-      finish.Advance(piece);
+      here.Advance(piece);
     }
   } else {
-    if (pixels == 1) return run(Pixels<1>(), 0);
-    if (pixels == 2) return run(Pixels<2>(), 0);
-    if (pixels == 3) return run(Pixels<3>(), 0);
-    if (pixels == 4) return run(Pixels<4>(), 0);
-    if (pixels == 5) return run(Pixels<5>(), 0);
-    return run(Pixels<kRowTile>(), 0);
+    if (pixels == 1) return run(Pixels<1>(), 0, finish);
+    if (pixels == 2) return run(Pixels<2>(), 0, finish);
+    if (pixels == 3) return run(Pixels<3>(), 0, finish);
+    if (pixels == 4) return run(Pixels<4>(), 0, finish);
+    if (pixels == 5) return run(Pixels<5>(), 0, finish);
+    return run(Pixels<kRowTile>(), 0, finish);
   }
 }
 
