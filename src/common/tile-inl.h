@@ -124,6 +124,15 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
   const DF d;
   const VF zero = hn::Zero(d);
   const float* data = taps.data;
+  // Copies, where they save time: a store to the output might change a member, for all that the
+  // compiler knows, and it would look again for each tile.
+  constexpr bool kKeep = kSource == Source::kRun;
+  const size_t kept_length = taps.length;
+  const size_t kept_stride = taps.stride;
+  const float* const kept0 = weights.Vector(0);
+  const float* const kept1 = weights.Vector(kVectors > 1 ? 1 : 0);
+  const float* const kept2 = weights.Vector(kVectors > 2 ? 2 : 0);
+  const float* const kept3 = weights.Vector(kVectors > 3 ? 3 : 0);
   Finish finish(out);
   size_t tile = 0;
   do {
@@ -134,10 +143,10 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
     VF c30 = zero, c31 = zero, c32 = zero, c33 = zero;
     VF c40 = zero, c41 = zero, c42 = zero, c43 = zero;
     VF c50 = zero, c51 = zero, c52 = zero, c53 = zero;
-    const float* b0 = weights.Vector(0);
-    const float* b1 = weights.Vector(kVectors > 1 ? 1 : 0);
-    const float* b2 = weights.Vector(kVectors > 2 ? 2 : 0);
-    const float* b3 = weights.Vector(kVectors > 3 ? 3 : 0);
+    const float* b0 = kKeep ? kept0 : weights.Vector(0);
+    const float* b1 = kKeep ? kept1 : weights.Vector(kVectors > 1 ? 1 : 0);
+    const float* b2 = kKeep ? kept2 : weights.Vector(kVectors > 2 ? 2 : 0);
+    const float* b3 = kKeep ? kept3 : weights.Vector(kVectors > 3 ? 3 : 0);
     const auto pass = [&](size_t steps) HWY_ATTR __attribute__((always_inline)) {
       b0 += steps * kPanel;
       b1 += steps * kPanel;
@@ -146,19 +155,19 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
     };
     const auto run = [&](const float* a0, const float* a1, const float* a2, const float* a3,
                          const float* a4, const float* a5, const float* a6, const float* a7,
-                         size_t length) HWY_ATTR __attribute__((always_inline)) {
+                         size_t steps) HWY_ATTR __attribute__((always_inline)) {
       // Step k, whose inputs are lanes kLane of x0 to x5.
       const auto step = [&]<int kLane>(Lane<kLane>, size_t k, VF x0, VF x1, VF x2, VF x3, VF x4,
                                        VF x5) HWY_ATTR __attribute__((always_inline)) {
-        const VF w0 = hn::LoadU(d, b0 + k * kPanel);
-        const VF w1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
-        const VF w2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanel) : zero;
-        const VF w3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanel) : zero;
+        const VF v0 = hn::LoadU(d, b0 + k * kPanel);
+        const VF v1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
+        const VF v2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanel) : zero;
+        const VF v3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanel) : zero;
         PrefetchWeights<kRows, kVectors>(b0 + k * kPanel, b1 + k * kPanel, b2 + k * kPanel,
                                          b3 + k * kPanel);
         const auto row = [&](const float* a, VF x, VF& c0, VF& c1, VF& c2, VF& c3) HWY_ATTR
             __attribute__((always_inline)) {
-          MulAddRow<kVectors>(Factor<kLane>(x, a[k]), w0, w1, w2, w3, c0, c1, c2, c3);
+          MulAddRow<kVectors>(Factor<kLane>(x, a[k]), v0, v1, v2, v3, c0, c1, c2, c3);
         };
         row(a0, x0, c00, c01, c02, c03);
         if constexpr (kRows > 1) row(a1, x1, c10, c11, c12, c13);
@@ -166,12 +175,12 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
         if constexpr (kRows > 3) row(a3, x3, c30, c31, c32, c33);
         if constexpr (kRows > 4) row(a4, x4, c40, c41, c42, c43);
         if constexpr (kRows > 5) row(a5, x5, c50, c51, c52, c53);
-        if constexpr (kRows > 6) c01 = Fma(hn::Set(d, a6[k]), w0, c01);
-        if constexpr (kRows > 7) c11 = Fma(hn::Set(d, a7[k]), w0, c11);
+        if constexpr (kRows > 6) c01 = Fma(hn::Set(d, a6[k]), v0, c01);
+        if constexpr (kRows > 7) c11 = Fma(hn::Set(d, a7[k]), v0, c11);
       };
       size_t k = 0;
       if constexpr (kLaneFactors) {
-        for (; k + 4 <= length; k += 4) {
+        for (; k + 4 <= steps; k += 4) {
           const VF x0 = FourFactors(a0 + k);
           const VF x1 = kRows > 1 ? FourFactors(a1 + k) : x0;
           const VF x2 = kRows > 2 ? FourFactors(a2 + k) : x0;
@@ -185,11 +194,11 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
         }
       }
 #pragma GCC unroll kTileUnroll
-      for (; k < length; ++k) {
+      for (; k < steps; ++k) {
         step(Lane<0>(), k, OneFactor(a0 + k), OneFactor(a1 + k), OneFactor(a2 + k),
              OneFactor(a3 + k), OneFactor(a4 + k), OneFactor(a5 + k));
       }
-      pass(length);
+      pass(steps);
     };
     if constexpr (kSource == Source::kTable) {
       RunTable& table = *taps.runs;
@@ -224,13 +233,14 @@ HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const Tile
       }
     } else {
       const float* a = data;
-      const size_t stride = taps.stride;
+      const size_t stride = kKeep ? kept_stride : taps.stride;
+      const size_t length = kKeep ? kept_length : taps.length;
       const size_t kernel_h = kSource == Source::kRun ? 1 : taps.kernel_h;
       for (size_t ky = 0; ky < kernel_h; ++ky, a += taps.step_h) {
         run(a, a + (kRows > 1 ? stride : 0), a + (kRows > 2 ? 2 * stride : 0),
             a + (kRows > 3 ? 3 * stride : 0), a + (kRows > 4 ? 4 * stride : 0),
             a + (kRows > 5 ? 5 * stride : 0), a + (kRows > 6 ? 6 * stride : 0),
-            a + (kRows > 7 ? 7 * stride : 0), taps.length);
+            a + (kRows > 7 ? 7 * stride : 0), length);
       }
       data += kRows * stride;
     }

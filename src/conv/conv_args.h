@@ -144,7 +144,7 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
 // read.
 struct Patch {
   static constexpr size_t kTileFloats = 384;  // the most that is copied for one tile
-  static constexpr size_t kFloats = 512;  // with 704, Conv2d on SVE used more than 8 KiB of stack
+  static constexpr size_t kFloats = 480;  // with 704, Conv2d on SVE used more than 8 KiB of stack
   size_t image = 0, row = 0, rows = 0, pixel = 0, channel = 0;
   size_t stride = 0;  // floats of a pixel
   alignas(64) float data[kFloats];
