@@ -16,6 +16,15 @@
 #include "src/common/taps.h"
 #include "src/epilogue/finish-inl.h"
 
+// GCC would give linear.cc and conv2d.cc tiles of their own, which take their parameters apart, 125
+// KB each, instead of those that both share.
+#undef LANEFUSE_ONE_COPY
+#if HWY_COMPILER_GCC_ACTUAL
+#define LANEFUSE_ONE_COPY __attribute__((noipa))
+#else
+#define LANEFUSE_ONE_COPY
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
@@ -119,8 +128,8 @@ constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
 // rows of one vector. Named accumulators, because SVE vectors cannot be array elements; rows
 // 6 and 7 have the second ones of rows 0 and 1.
 template <size_t kRows, size_t kVectors, Source kSource>
-HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
-                        size_t count) {
+LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights,
+                                          const TileOut& out, size_t count) {
   const DF d;
   const VF zero = hn::Zero(d);
   const float* data = taps.data;

@@ -126,7 +126,7 @@ HWY_INLINE void PoolPixel(const PoolWindow& w, const TileOut& out, const Finish&
   }
   if constexpr (!kSmallCode) {
     for (; c + lanes <= out.cols; c += lanes) {
-      PoolVectors<kMax, 1, false, kSide>(w, out, finish, pixel, c, sums);
+      PoolVectors<kMax, 1, false, 0>(w, out, finish, pixel, c, sums);
     }
   }
   for (; c < out.cols; c += lanes) PoolVectors<kMax, 1, true, 0>(w, out, finish, pixel, c, sums);
