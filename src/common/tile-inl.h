@@ -16,15 +16,6 @@
 #include "src/common/taps.h"
 #include "src/epilogue/finish-inl.h"
 
-// GCC would give linear.cc and conv2d.cc tiles of their own, which take their parameters apart, 125
-// KB each, instead of those that both share.
-#undef LANEFUSE_ONE_COPY
-#if HWY_COMPILER_GCC_ACTUAL
-#define LANEFUSE_ONE_COPY __attribute__((noipa))
-#else
-#define LANEFUSE_ONE_COPY
-#endif
-
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 

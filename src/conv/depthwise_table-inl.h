@@ -238,16 +238,19 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable& table, const ConvArgs& 
                                                               weights(c), panel, c, out, finish);
     }
   }
-  // Where loads that stop at any lane cost no more than others, they do for whole vectors as well.
-  constexpr bool kOneIsPart = !kSmallCode && kTaps != 3 && kVectorRegisters == 32;
-  if constexpr (!kOneIsPart) {
+  if constexpr (!kSmallCode && kTaps != 3 && kVectorRegisters == 32) {
+    // Loads that stop at any lane cost no more than others: they do for whole vectors as well.
+    for (; c < out.cols; c += lanes) {
+      DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(table, shape, at_pixel, shift,
+                                                               weights(c), panel, c, out, finish);
+    }
+  } else {
     for (; c + lanes <= out.cols; c += lanes) {
       DepthwiseTable<kTaps, kPixels, kStride, Channels::kOne>(table, shape, at_pixel, shift,
                                                               weights(c), panel, c, out, finish);
     }
-  }
-  for (; c < out.cols; c += lanes) {
-    if constexpr (kSmallCode || (kTaps != 3 && !kOneIsPart)) {
+    if (c == out.cols) return;
+    if constexpr (kSmallCode || kTaps != 3) {
       // Code of its own is not worth its size: few networks have such channels.
       DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, out, finish);
     } else {
