@@ -24,14 +24,20 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 // One vector of outputs: 6 sums wait for each other, 8 hide the latency of the adder.
 constexpr size_t kRowTileOneVector = kSmallCode ? kRowTile : 8;
 
+// Whether a depthwise tile loads a column that several of its pixels read once for all of them.
+// With three taps at stride 2 that is slower: each sum would wait for the one before. 0 taps: any
+// width.
+constexpr bool SharesColumns(size_t taps, size_t stride) {
+  return stride == 1 ? taps != 0 : stride == 2 && taps > 3;
+}
+
 // A depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two of
 // either hide the latency of the sums: rows, which have inputs in common, for kernels three taps
 // wide at stride 1, where code may be large; otherwise vectors, if what they share fits registers.
-// 0 taps: any width.
 constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
 constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
   if (taps == 3 && stride == 1 && kDepthwiseRows == 2) return 1;
-  if ((taps == 0 || (stride == 2 && taps <= 3)) && !kSmallCode) return 2;
+  if (!SharesColumns(taps, stride) && !kSmallCode) return 2;
   return kVectorRegisters == 32 ? 2 : 1;
 }
 

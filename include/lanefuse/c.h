@@ -55,7 +55,7 @@ LANEFUSE_API lanefuse_status lanefuse_packed_linear_pack(lanefuse_const_mat w,
                                                          const lanefuse_batchnorm* batchnorm,
                                                          void* bytes, size_t size,
                                                          lanefuse_packed_linear* packed);
-// Checks packed bytes (one pass over them) and points `packed` at them. Errors: CORRUPT.
+// Checks packed bytes (reads all of them) and points `packed` at them. Errors: CORRUPT.
 LANEFUSE_API lanefuse_status lanefuse_packed_linear_view(const void* bytes, size_t size,
                                                          lanefuse_packed_linear* packed);
 

@@ -31,8 +31,7 @@ class RunTable {
     size_t outputs_down, outputs_across;  // pixels of an output image
   };
 
-  RunTable(const Kernel& kernel, const Images& images)
-      : kernel_(kernel), images_(images), leave_out_(kernel.leave_out) {}
+  RunTable(const Kernel& kernel, const Images& images) : kernel_(kernel), images_(images) {}
 
   // The tile's first pixel.
   void Seek(size_t image, size_t row, size_t column);
@@ -78,8 +77,8 @@ class RunTable {
   size_t y_[kRows], x_[kRows];
   uintptr_t address_[kRows];
   bool border_down_ = false, border_across_ = false;
-  bool leave_out_;
-  size_t pending_ = 0;  // left out since the last run
+  bool leave_out_ = false;  // as in kernel_, until KeepPadding
+  size_t pending_ = 0;      // left out since the last run
   bool missed_ = false;
 
   size_t tap_row_ = 0, tap_ = 0, channel_ = 0;  // where the next run begins

@@ -116,8 +116,8 @@ enum class Source : uint8_t { kTable, kRuns, kRun };
 constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
 
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 8
-// rows of one vector. Named accumulators, because SVE vectors cannot be array elements; rows
-// 6 and 7 have the second ones of rows 0 and 1.
+// rows of one vector. Named accumulators, because SVE vectors cannot be array elements; rows 6 and
+// 7 have the second ones of rows 0 and 1.
 template <size_t kRows, size_t kVectors, Source kSource>
 LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights,
                                           const TileOut& out, size_t count) {

@@ -1,8 +1,8 @@
 // Depthwise convolution with small kernels and stride 1 or 2: the frequent ones. The addresses of a
 // tile are looked up once for all channels. kStride: pixels of the image from one of the output to
-// the next, 0 where that is not known. At stride 1 and without dilation, where a kernel is
-// three, five or seven taps wide (kTaps; 0 is any width), a vector of a pixel is loaded once for
-// all that read it; where it is three, for two rows of the output. Per-target header: include it
+// the next, 0 where that is not known. Without dilation, where a kernel is three, five or seven
+// taps wide (kTaps; 0 is any width), a vector of a pixel is loaded once for all that read it
+// (SharesColumns); where it is three, for two rows of the output. Per-target header: include it
 // after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
@@ -64,11 +64,6 @@ HWY_INLINE void AddTapOfPixels(const float* const* column, size_t stride, const 
   if constexpr (kPixels > 5) AddPixel<kWhat>(column[5 * stride] + at, rest, w, v, s5, t5);
 }
 
-// Whether a column that several pixels read is loaded once for all of them.
-constexpr bool SharesColumns(size_t taps, size_t stride) {
-  return stride == 1 ? taps != 0 : stride == 2 && taps > 3;
-}
-
 // s += x * the weight of tap kTap < kTaps; nothing where there is no such tap.
 template <size_t kTaps, size_t kTap>
 HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s) {
@@ -82,9 +77,10 @@ HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF
   if constexpr (kTap == 6) s = Fma(x, w6, s);
 }
 
-// At stride 1 a vector of column kColumn is loaded once for the pixels that read it: pixel p as its
-// tap kColumn - p. Columns come in ascending order, so a pixel's taps do too, and neighbouring
-// multiply-adds belong to different sums: a sum that came twice in a row would wait for the adder.
+// A vector of column kColumn is loaded once for the pixels that read it: pixel p as its tap
+// kColumn - kStride * p. Columns come in ascending order, so a pixel's taps do too, and
+// neighbouring multiply-adds belong to different sums: a sum that came twice in a row would wait
+// for the adder.
 template <size_t kTaps, size_t kPixels, size_t kStride, size_t kColumn>
 HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s0, VF& s1,
                           VF& s2, VF& s3, VF& s4, VF& s5) {

@@ -24,8 +24,8 @@ struct PoolWindow {
   const float* data;
   size_t height, width;
   size_t row_stride, pixel_stride;
-  float count;  // what an average divides by
-  bool power_of_two;
+  float count;        // what an average divides by
+  bool power_of_two;  // the count
 };
 
 inline PoolWindow WindowAt(const PoolArgs& args, size_t image, size_t row, size_t pixel) {

@@ -186,7 +186,8 @@ HWY_NOINLINE inline void FinishTile(const TileOut& out, size_t rows, float* tile
   out.chain->run(*out.chain, out.pos, rows, out.cols, tile, stride, tile, out.y, out.y_stride);
 }
 
-// The same for one row, without a call where the chain is a frequent one: pooling has little else.
+// The same for one row, without a call where the chain is a frequent one: a short GEMV has little
+// else.
 HWY_INLINE void FinishOneRow(const TileOut& out, float* row) {
   if (!out.chain->in_registers) return FinishTile(out, 1, row, out.cols);
   const Finish finish(out);

@@ -12,16 +12,6 @@ namespace {
 
 constexpr size_t kChannels[] = {1, 3, 4, 7, 8, 15, 16, 17, 33, 64, 70, 1100};
 
-Conv2dShape Square(size_t kernel, size_t channels, size_t outputs, size_t groups = 1) {
-  Conv2dShape s{.outputs = outputs,
-                .channels = channels,
-                .kernel_h = kernel,
-                .kernel_w = kernel,
-                .groups = groups};
-  s.padding = {.top = kernel / 2, .bottom = kernel / 2, .left = kernel / 2, .right = kernel / 2};
-  return s;
-}
-
 // 'Same' padding as TensorFlow has it: the odd pixel goes to the bottom and to the right.
 Conv2dShape Same(Conv2dShape s, size_t height, size_t width) {
   const auto needed = [](size_t extent, size_t kernel, size_t stride) {

@@ -261,27 +261,32 @@ TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
 // there. A kernel that leaves such taps out must give the same.
 TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
   Random random(__LINE__);
-  const auto square = [](size_t channels, size_t groups, size_t kernel, size_t stride = 1,
-                         size_t dilation = 1) {
-    const size_t p = kernel / 2 * dilation;
-    return Conv2dShape{.outputs = channels,
-                       .channels = channels,
-                       .kernel_h = kernel,
-                       .kernel_w = kernel,
-                       .stride_h = stride,
-                       .stride_w = stride,
-                       .dilation_h = dilation,
-                       .dilation_w = dilation,
-                       .groups = groups,
-                       .padding = {p, p, p, p}};
+  const auto dilated = [](Conv2dShape s, size_t dilation) {
+    s.dilation_h = s.dilation_w = dilation;
+    s.padding = {dilation, dilation, dilation, dilation};
+    return s;
   };
+  Conv2dShape strided = Square(5, 33, 33);
+  strided.stride_h = strided.stride_w = 2;
   const Conv2dShape shapes[] = {
-      square(37, 37, 3),    square(37, 37, 5),  square(37, 37, 7),   square(37, 37, 3, 2),
-      square(37, 37, 5, 2), square(69, 69, 11), square(37, 37, 31),  square(8, 8, 3, 1, 2),
-      square(5, 1, 3),      square(20, 1, 3),   square(33, 1, 5, 2), square(40, 1, 3, 1, 3),
-      square(32, 2, 3),     square(12, 3, 7),   square(20, 1, 1),
+      Depthwise(37),
+      Depthwise(37, 1, 5),
+      Depthwise(37, 1, 7),
+      Depthwise(37, 2),
+      Depthwise(37, 2, 5),
+      Depthwise(37, 2, 7),
+      Depthwise(69, 1, 11),
+      Depthwise(37, 1, 31),
+      dilated(Depthwise(8), 2),
+      Square(3, 5, 5),
+      Square(3, 20, 20),
+      strided,
+      dilated(Square(3, 40, 40), 3),
+      Square(3, 32, 32, 2),
+      Square(7, 12, 12, 3),
+      Square(1, 20, 20),
   };
-  size_t negative = 0, became = 0;
+  size_t negative = 0, positive = 0;
   for (const Conv2dShape& shape : shapes) {
     for (const size_t side : {1, 2, 4, 7}) {
       const ConvCase c{.shape = shape, .height = side, .width = side + side % 3};
@@ -296,13 +301,13 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       for (const float v : model) {
         ASSERT_EQ(v, 0.0f);
         negative += std::signbit(v);
-        became += !std::signbit(v);
+        positive += !std::signbit(v);
       }
       ForEachFusingTarget([&](std::string_view) { EXPECT_SAME_BITS(rig.Run(), model); });
     }
   }
   ASSERT_GT(negative, 100u) << "the data miss their aim";
-  ASSERT_GT(became, 100u) << "the data miss their aim";
+  ASSERT_GT(positive, 100u) << "the data miss their aim";
 }
 
 // Sums of subnormals, and products that underflow, as IEEE has them: nothing is flushed to zero,

@@ -70,17 +70,22 @@ struct ConvCase {
   }
 };
 
-// 3x3 or larger, as many outputs as channels, padding that keeps the size at stride 1.
-inline Conv2dShape Depthwise(size_t channels, size_t stride = 1, size_t kernel = 3) {
+// A square kernel, and the padding that keeps the size at stride 1 where it is odd.
+inline Conv2dShape Square(size_t kernel, size_t channels, size_t outputs, size_t groups = 1) {
   const size_t p = kernel / 2;
-  return {.outputs = channels,
+  return {.outputs = outputs,
           .channels = channels,
           .kernel_h = kernel,
           .kernel_w = kernel,
-          .stride_h = stride,
-          .stride_w = stride,
-          .groups = channels,
+          .groups = groups,
           .padding = {p, p, p, p}};
+}
+
+// As many outputs as channels.
+inline Conv2dShape Depthwise(size_t channels, size_t stride = 1, size_t kernel = 3) {
+  Conv2dShape s = Square(kernel, channels, channels, channels);
+  s.stride_h = s.stride_w = stride;
+  return s;
 }
 
 // The case with its input and its packed weights, both read-only and between guard pages.
