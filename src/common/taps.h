@@ -37,7 +37,8 @@ struct Taps {
   // y; both may lie in the padding if `border`.
   const float* data = nullptr;
   size_t stride = 0, step_h = 0;
-  bool copied = false;  // `data` is not the image
+  // Without an image: tiles that follow this one in the plan start tile_step behind the one before.
+  size_t tile_step = 0;
 
   // The rows of taps, and the taps of a row, that add more than 0 * w with a finite w.
   Range rows{0, 1}, taps{0, 1};

@@ -129,6 +129,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
   constexpr bool kKeep = kSource == Source::kRun;
   const size_t kept_length = taps.length;
   const size_t kept_stride = taps.stride;
+  const size_t kept_step = taps.tile_step;
   const float* const kept0 = weights.Vector(0);
   const float* const kept1 = weights.Vector(kVectors > 1 ? 1 : 0);
   const float* const kept2 = weights.Vector(kVectors > 2 ? 2 : 0);
@@ -242,7 +243,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
             a + (kRows > 5 ? 5 * stride : 0), a + (kRows > 6 ? 6 * stride : 0),
             a + (kRows > 7 ? 7 * stride : 0), length);
       }
-      data += kRows * stride;
+      data += kKeep ? kept_step : taps.tile_step;
     }
 
     constexpr size_t kFirst = std::min<size_t>(kRows, 6);
@@ -301,7 +302,7 @@ HWY_INLINE void RunWholeTiles(size_t rows, const Taps& taps, const TileWeights& 
   return TileRows<1, kSource>(rows, taps, weights, out, count);
 }
 
-// Any number of rows in pieces.
+// Any number of rows, equally far apart, in pieces.
 template <Source kSource>
 HWY_NOINLINE void RunPieces(size_t rows, Taps taps, const TileWeights& weights, TileOut out) {
   while (rows != 0) {
@@ -315,12 +316,16 @@ HWY_NOINLINE void RunPieces(size_t rows, Taps taps, const TileWeights& weights, 
   }
 }
 
+// Whether tiles of `rows` rows may follow each other at any distance; if not, one must begin where
+// the one before ends.
+constexpr bool RunsTogether(size_t rows) { return !kSmallCode || rows == PieceOf(rows); }
+
 // `count` tiles of `rows` rows and out.cols <= VectorsFor(rows) * lanes outputs; one tile of a
 // table.
 template <Source kSource>
 HWY_INLINE void RunTiles(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, size_t count) {
-  if (kSmallCode && rows != PieceOf(rows)) {
+  if (!RunsTogether(rows)) {
     return RunPieces<kSource>(rows * count, taps, weights, out);
   }
   RunWholeTiles<kSource>(rows, taps, weights, out, count);

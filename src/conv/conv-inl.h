@@ -27,8 +27,8 @@ struct DenseBlock {
   size_t g0, g1, n0, n1, width;
 };
 
-// Units (tiles) [begin, end) of a block of a dense convolution. Inner tiles of one height in one
-// row run together, as many as `together`.
+// Units (tiles) [begin, end) of a block of a dense convolution. Tiles that find their inputs alike
+// run together, as many as `together` of a row of the image.
 HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
                                const DenseBlock& block, size_t together) {
   const Conv2dShape& s = *args.shape;
@@ -38,7 +38,6 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   const size_t group_stride = (outputs + kPanel - 1) / kPanel * panel_stride;
   Patch own_patch;
   Patch* const patch = block.g1 - block.g0 == 1 ? &own_patch : nullptr;
-  const size_t inner_end = InnerEnd(args);
   const size_t channel = block.g0 * channels;
   RunTable table = TableFor(args, channel, channels, args.finite && !kSmallCode);
   Taps taps;
@@ -52,20 +51,24 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
     size_t count = 1;
-    bool strided;
+    Strided strided = Strided::kNot;
     if (args.scattered) {
       const ConvTile here = {table.image(), table.row(), table.column(), t.pixels};
-      strided = here.pixel + t.pixels <= args.across &&
-                StridedTaps(args, here, channel, channels, nullptr, taps);
-      if (strided) table.Skip(t.pixels);
+      if (here.pixel + t.pixels <= args.across) {
+        strided = StridedTaps(args, here, channel, channels, nullptr, taps);
+      }
+      if (strided != Strided::kNot) table.Skip(t.pixels);
     } else {
       strided = StridedTaps(args, t, channel, channels, patch, taps);
-      if (strided && !taps.copied) {
-        count = cursor.Together(std::min(together, end - unit), inner_end);
+      const size_t most = std::min(together, end - unit);
+      if (strided == Strided::kInner) count = cursor.Together(most, args.inner_end);
+      if (strided == Strided::kRow) count = cursor.Together(most, args.y.width);
+      if (strided == Strided::kBelow && RunsTogether(t.pixels)) {
+        count = std::min(patch->row + patch->rows - t.row, end - unit);
       }
-      if (!strided) table.Seek(t.image, t.row, t.pixel);
+      if (strided == Strided::kNot) table.Seek(t.image, t.row, t.pixel);
     }
-    if (!strided) table.Take(t.pixels);
+    if (strided == Strided::kNot) table.Take(t.pixels);
     taps.offset = 0;
     for (size_t g = block.g0; g < block.g1; ++g) {
       const float* group = args.panels + g * group_stride;
@@ -73,7 +76,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
         const TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
         const size_t cols = std::min(block.width, block.n1 - n);
         const TileOut out = ConvOut(args, t, g * outputs + n, cols);
-        if (!strided) {
+        if (strided == Strided::kNot) {
           RunTiles<Source::kTable>(t.pixels, taps, weights, out, 1);
         } else if (kOneRun == Source::kRun && taps.kernel_h == 1) {
           RunTiles<kOneRun>(t.pixels, taps, weights, out, count);
@@ -85,7 +88,11 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
       taps.data += channels;
     }
     unit += count;
-    cursor.Advance(count);
+    if (strided == Strided::kBelow) {
+      for (; count != 0; --count) cursor.SkipRow();
+    } else {
+      cursor.Advance(count);
+    }
   }
 }
 

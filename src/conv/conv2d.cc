@@ -88,6 +88,8 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .tiles = 0,
           .pixels = 0,
           .longer = 0,
+          .inner_end = 0,
+          .flat = false,
           .scattered = false,
           .down = 0,
           .across = 0,
@@ -104,6 +106,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& x = args.x;
   const size_t most = HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](s, args.plan);
+  args.flat = flat;
   args.down = args.y.height;
   args.across = args.y.width;
   args.tiles = QuotientUp(args.across, most);
@@ -135,6 +138,9 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   }
   args.pixels = args.tiles <= 1 ? args.y.width : Quotient(args.y.width, args.tiles);
   args.longer = args.y.width - args.pixels * args.tiles;
+  const size_t inner =
+      OutputSize(args.x.width, s.padding.left, 0, s.kernel_w, s.stride_w, s.dilation_w);
+  args.inner_end = std::min(inner, args.y.width);
 }
 
 void RunConv(const ConvArgs& args, int target) {

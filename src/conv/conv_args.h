@@ -42,6 +42,9 @@ struct ConvArgs {
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2
   size_t tiles;          // of one output row: the first `longer` have a pixel more than `pixels`
   size_t pixels, longer;
+  size_t inner_end;     // the first pixel of a row whose taps leave the image on the right: tiles
+                        // that end before it, and follow an inner tile, are inner tiles too
+  bool flat;            // neither the whole output nor operands of the chain have gaps
   bool scattered;       // y is one row of pixels, whose tiles do not end with the rows of an image
   size_t down, across;  // pixels of an image of the output, whatever form y has taken
   TilePos origin;       // where y begins in the whole output: what operands of the chain go by
@@ -57,8 +60,8 @@ bool IsPointwise(const Conv2dShape& shape);
 // Cuts the images of `args` into tiles. An output without gaps between rows can be one long row of
 // pixels, whatever the image, so that all tiles have full height, and a batch is no different from
 // a large image: pointwise convolutions where the input has no gaps either, and dense ones whose
-// rows would be cut badly. `flat`: neither the whole output nor operands of the chain have gaps
-// (IsFlat); it has `height` rows in each image.
+// rows would be cut badly. `flat`: as in ConvArgs (IsFlat); the whole output has `height` rows in
+// each image.
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target);
 
 // Runs all tiles, on this thread.
@@ -139,30 +142,34 @@ struct TapTable {
 void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                Taps& taps);
 
-// Inputs of a tile, copied. Where a row of the output is one tile, for the tiles below it too,
-// whose taps overlap: for each pixel, all rows of the image that rows [row, row + rows) of them
-// read.
+// Inputs of a tile, copied with the padding around them. Where that is the whole row of the output,
+// for rows [row, row + rows) of it, as many as there is room for: their taps overlap.
 struct Patch {
   static constexpr size_t kTileFloats = 384;  // the most that is copied for one tile
   static constexpr size_t kFloats = 480;  // with 704, Conv2d on SVE used more than 8 KiB of stack
-  size_t image = 0, row = 0, rows = 0, pixel = 0, channel = 0;
-  size_t stride = 0;  // floats of a pixel
+  size_t image = 0, row = 0, rows = 0;
+  size_t stride = 0;  // floats of a pixel, or of a row of the image
   alignas(64) float data[kFloats];
+};
+
+// Which tiles find their inputs as this one does, taps.tile_step behind those of the one before.
+enum class Strided : uint8_t {
+  kNot,    // not even this one: that takes a table
+  kTile,   // no other
+  kInner,  // those of its height behind it, up to ConvArgs::inner_end
+  kRow,    // those of its height behind it in the row
+  kBelow,  // those below it, up to the end of the patch
 };
 
 // The same for a dense tile whose rows lie equally far apart, as they do away from the padding:
 // neighbouring taps that are neighbours in memory become one long run. With a `patch`, where runs
 // would be short or meet the padding and a tile reads little (first layers), its inputs are copied
-// there: one run for each pixel. False where neither is possible: that takes a table.
-bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-                 Patch* patch, Taps& taps);
+// there.
+Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+                    Patch* patch, Taps& taps);
 
 // For any dense tile. `leave_out`: as in RunTable::Kernel.
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out);
-
-// The first output pixel of a row whose taps leave the image on the right. Tiles that end at or
-// before it, and follow an inner tile, are inner tiles too.
-size_t InnerEnd(const ConvArgs& args);
 
 // Floats of all panels of a valid shape; false where they overflow.
 bool PanelFloats(const Conv2dShape& shape, size_t& floats);

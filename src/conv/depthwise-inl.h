@@ -142,8 +142,7 @@ HWY_INLINE bool FitsTable(const Conv2dShape& s) {
 // All channels of the tile at `cursor` and of those of its height behind it that end at unit
 // `most` or before it; with kRows = 2 also of the tiles below them. How many tiles of a row.
 template <size_t kTaps, size_t kStride, size_t kRows>
-HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
-                                      size_t inner_end) {
+HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most) {
   const ConvTile& t = cursor.tile();
   const size_t step = t.pixels * args.shape->stride_w * args.x.pixel_stride;
   TapTable table;
@@ -151,7 +150,7 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
   static_assert(kMaxTileCols <= kZeroRun);
   for (size_t first = 0; first < args.shape->channels; first += kMaxTileCols) {
     const bool border = table.Fill(args, t, first, kRows);
-    if (!border) count = cursor.Together(most, inner_end);
+    if (!border) count = cursor.Together(most, args.inner_end);
     const size_t cols = std::min(kMaxTileCols, args.shape->channels - first);
     DepthwiseOut row(ConvOut(args, t, first, cols));
     if constexpr (kRows == 1) {
@@ -173,7 +172,6 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
 template <size_t kTaps, size_t kStride>
 HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end) {
   constexpr bool kPairs = kDepthwiseRows == 2 && kTaps == 3 && kStride == 1;
-  const size_t inner_end = InnerEnd(args);
   const bool pairs = kPairs && args.shape->stride_h == 1 && args.shape->dilation_h == 1;
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end;) {
@@ -181,8 +179,7 @@ HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t en
       const ConvTile& t = cursor.tile();
       if (pairs && t.pixel == 0 && t.row + 1 < args.y.height && end - unit >= 2 * args.tiles) {
         for (size_t i = 0; i < args.tiles;) {
-          const size_t count =
-              DepthwiseTableTiles<kTaps, kStride, 2>(args, cursor, args.tiles - i, inner_end);
+          const size_t count = DepthwiseTableTiles<kTaps, kStride, 2>(args, cursor, args.tiles - i);
           i += count;
           cursor.Advance(count);
         }
@@ -191,8 +188,7 @@ HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t en
         continue;
       }
     }
-    const size_t count =
-        DepthwiseTableTiles<kTaps, kStride, 1>(args, cursor, end - unit, inner_end);
+    const size_t count = DepthwiseTableTiles<kTaps, kStride, 1>(args, cursor, end - unit);
     unit += count;
     cursor.Advance(count);
   }

@@ -62,73 +62,57 @@ void CopyRuns(const float* from, size_t from_step, float* to, size_t to_step, si
   }
 }
 
-// Copies what each pixel of the tile reads, taps row-major, zeros for the padding: straight from
-// the image, because a load of what several smaller stores have just written would have to wait for
-// them.
-void CopyPatch(const Taps& taps, const ConvTile& t, float* patch) {
+// Copies columns [x, x + columns) of the image, in the tile's rows of taps, zeros for the padding:
+// straight from the image, because a load of what several smaller stores have just written would
+// have to wait for them.
+void CopyWindow(const Taps& taps, Inside rows, ptrdiff_t x, size_t columns, float* to) {
   const size_t channels = taps.length;
-  const size_t run = taps.kernel_w * channels;
-  const size_t depth = taps.kernel_h * run;
-  const Inside rows = TapsInside(taps.y, taps.kernel_h, taps.dilation_h, taps.height);
-  if (rows.first >= rows.last) {
-    std::fill(patch, patch + t.pixels * depth, 0.0f);
-    return;
-  }
+  const size_t to_step = columns * channels;
+  const Inside across = TapsInside(x, columns, 1, taps.width);
   const size_t row_count = rows.last - rows.first;
-  const size_t row_step = taps.dilation_h * taps.row_stride;
-  const float* first_row =
-      taps.data +
-      static_cast<size_t>(taps.y + static_cast<ptrdiff_t>(rows.first * taps.dilation_h)) *
-          taps.row_stride;
-  for (size_t r = 0; r < t.pixels; ++r) {
-    const ptrdiff_t x = taps.x + static_cast<ptrdiff_t>(r * taps.stride_w);
-    const Inside columns = TapsInside(x, taps.kernel_w, 1, taps.width);
-    const size_t count = columns.last > columns.first ? columns.last - columns.first : 0;
-    if (row_count < taps.kernel_h || count < taps.kernel_w) {
-      std::fill(patch + r * depth, patch + (r + 1) * depth, 0.0f);
-    }
-    if (count == 0) continue;
-    const float* from = first_row + static_cast<size_t>(x + static_cast<ptrdiff_t>(columns.first)) *
-                                        taps.pixel_stride;
-    float* to = patch + r * depth + rows.first * run + columns.first * channels;
-    if (taps.pixel_stride == channels) {
-      CopyRuns(from, row_step, to, run, row_count, count * channels);
-      continue;
-    }
-    for (size_t i = 0; i < count; ++i) {
-      CopyRuns(from + i * taps.pixel_stride, row_step, to + i * channels, run, row_count, channels);
-    }
+  const size_t count = across.last - across.first;
+  if (row_count < taps.kernel_h || count < columns) {
+    std::fill_n(to, taps.kernel_h * to_step, 0.0f);
+  }
+  if (row_count == 0 || count == 0) return;
+  const auto inside = [](ptrdiff_t first, size_t further) {
+    return static_cast<size_t>(first + static_cast<ptrdiff_t>(further));
+  };
+  const float* from = taps.data + inside(taps.y, rows.first * taps.dilation_h) * taps.row_stride +
+                      inside(x, across.first) * taps.pixel_stride;
+  const size_t from_step = taps.dilation_h * taps.row_stride;
+  to += rows.first * to_step + across.first * channels;
+  if (taps.pixel_stride == channels) {
+    return CopyRuns(from, from_step, to, to_step, row_count, count * channels);
+  }
+  for (size_t i = 0; i < count; ++i, from += taps.pixel_stride, to += channels) {
+    CopyRuns(from, from_step, to, to_step, row_count, channels);
   }
 }
 
-// Copies the columns of the image that the tile reads, row after row, zeros for the padding: there
-// its pixels overlap as they do in the image.
-void CopyWindow(const Taps& taps, size_t columns, float* window) {
-  const size_t channels = taps.length;
-  const Inside inside = TapsInside(taps.x, columns, 1, taps.width);
-  const size_t left = inside.first * channels;
-  const size_t count = (inside.last - inside.first) * channels;
-  const size_t right = columns * channels - left - count;
-  const size_t first = static_cast<size_t>(taps.x) + inside.first;
-  for (size_t ky = 0; ky < taps.kernel_h; ++ky) {
-    const size_t y = static_cast<size_t>(taps.y) + ky * taps.dilation_h;  // huge above the image
-    if (y >= taps.height || count == 0) {
-      window = std::fill_n(window, columns * channels, 0.0f);
-      continue;
-    }
-    const float* from = taps.data + y * taps.row_stride + first * taps.pixel_stride;
-    window = std::fill_n(window, left, 0.0f);
-    if (taps.pixel_stride == channels) {
-      std::memcpy(window, from, count * sizeof(float));
-      window += count;
-    } else {
-      for (size_t i = inside.first; i < inside.last; ++i, from += taps.pixel_stride) {
-        std::memcpy(window, from, channels * sizeof(float));
-        window += channels;
-      }
-    }
-    window = std::fill_n(window, right, 0.0f);
+// Where the patch does not hold the tile's part of the image, copies it: for each of `pixels`
+// windows of `columns` columns, one after the other, the rows of the tile, and if `whole` those of
+// the rows of the output below it for which there is room.
+void FillPatch(const ConvArgs& args, const ConvTile& t, const Taps& taps, bool whole, ptrdiff_t x,
+               size_t pixels, size_t columns, Patch& patch) {
+  const Conv2dShape& s = *args.shape;
+  Taps all = taps;
+  patch.image = t.image;
+  patch.row = t.row;
+  patch.rows = 1;
+  const size_t row = columns * taps.length;  // floats of a row of one window
+  if (whole && s.dilation_h == 1) {
+    const size_t fit = Quotient(Patch::kFloats, pixels * row) - s.kernel_h;
+    patch.rows = std::min(Quotient(fit, s.stride_h) + 1, args.y.height - t.row);
+    all.kernel_h += (patch.rows - 1) * s.stride_h;
   }
+  patch.stride = all.kernel_h * row;
+  const Inside rows = TapsInside(all.y, all.kernel_h, all.dilation_h, all.height);
+  for (size_t p = 0; p < pixels; ++p, x += static_cast<ptrdiff_t>(s.stride_w)) {
+    CopyWindow(all, rows, x, columns, patch.data + p * patch.stride);
+  }
+  // What is known of one tile alone is not looked for again.
+  if (!whole) patch.rows = 0;
 }
 
 }  // namespace
@@ -198,66 +182,69 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
   taps.pixel_stride = args.x.pixel_stride;
 }
 
-bool StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-                 Patch* patch, Taps& taps) {
+Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+                    Patch* patch, Taps& taps) {
   const Conv2dShape& s = *args.shape;
   ImageTaps(args, t, channel, channels, taps);
-  taps.copied = false;
   const size_t run = s.kernel_w * channels;
   const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && taps.pixel_stride == channels);
   // Below this length the code around a run takes longer than the run.
   constexpr size_t kShortRun = 5;
-  const size_t columns = ColumnsOf(s, t);
-  // Each factor first: three of them do not overflow 32 bits.
-  constexpr size_t kMostWindow = Patch::kFloats;
-  const bool fits = s.kernel_h <= kMostWindow && columns <= kMostWindow &&
-                    channels <= kMostWindow && s.kernel_h * columns * channels <= kMostWindow;
-  if (patch != nullptr && fits && taps.border && run >= kShortRun && s.kernel_w > 1 &&
-      s.dilation_w == 1) {
-    CopyWindow(taps, columns, patch->data);
-    patch->rows = 0;
-    taps.length = run;
-    taps.data = patch->data;
-    taps.stride = s.stride_w * channels;
-    taps.step_h = columns * channels;
-    taps.copied = true;
-    return true;
+  const bool short_run = run < kShortRun;
+  const bool copies = patch != nullptr && s.kernel_h * s.kernel_w > 1 && s.dilation_w == 1;
+  const bool there =
+      copies && patch->image == t.image && t.row - patch->row < patch->rows;  // of whole rows
+  const Strided below = args.tiles == 1 && args.flat ? Strided::kBelow : Strided::kRow;
+  // Whether kernel_h rows of `columns` pixels fit. Each factor first: three of them do not overflow
+  // 32 bits.
+  const auto fits = [&](size_t columns, size_t most) {
+    return s.kernel_h <= most && columns <= most && channels <= most &&
+           s.kernel_h * columns * channels <= most;
+  };
+  if (copies && !short_run && s.kernel_w > 1) {
+    // A window of the image, where pixels overlap as they do in the image: of whole rows, or of the
+    // tile's columns.
+    const ConvTile row = {t.image, t.row, 0, args.y.width};
+    const size_t all = ColumnsOf(s, row);
+    const bool whole = fits(all, Patch::kFloats);
+    const size_t columns = whole ? all : ColumnsOf(s, t);
+    if ((there || taps.border || !one_run) && (whole || fits(columns, Patch::kFloats))) {
+      const size_t first = whole ? t.pixel * s.stride_w : 0;
+      if (!there) {
+        FillPatch(args, t, taps, whole, taps.x - static_cast<ptrdiff_t>(first), 1, columns, *patch);
+      }
+      taps.step_h = columns * channels;
+      taps.length = run;
+      taps.stride = s.stride_w * channels;
+      taps.data = patch->data + first * channels;
+      if (!whole) return Strided::kTile;
+      taps.data += (t.row - patch->row) * s.stride_h * taps.step_h;
+      taps.tile_step = below == Strided::kBelow ? s.stride_h * taps.step_h : t.pixels * taps.stride;
+      return below;
+    }
   }
-  constexpr size_t kMost = Patch::kTileFloats;
-  const bool copies = patch != nullptr && s.kernel_h * s.kernel_w > 1 && taps.tap_step == 1 &&
-                      s.kernel_h <= kMost && run <= kMost && t.pixels * s.kernel_h * run <= kMost;
-  if (!taps.border && one_run && (!copies || run >= kShortRun)) {
+  const bool patches = copies && fits(t.pixels * s.kernel_w, Patch::kTileFloats);
+  if (!taps.border && one_run && (!patches || !short_run)) {
     taps.length = run;
     taps.data += static_cast<size_t>(taps.y) * taps.row_stride +
                  static_cast<size_t>(taps.x) * taps.pixel_stride;
     taps.stride = s.stride_w * taps.pixel_stride;
+    taps.tile_step = t.pixels * taps.stride;
     taps.step_h = s.dilation_h * taps.row_stride;
-    return true;
+    return Strided::kInner;
   }
-  if (!copies) return false;
-  const bool there = patch->image == t.image && t.row - patch->row < patch->rows &&
-                     patch->pixel == t.pixel && patch->channel == channel;
-  if (!there) {
-    Taps all = taps;
-    patch->rows = 1;
-    if (args.tiles == 1 && s.dilation_h == 1) {
-      const size_t fit = Quotient(Patch::kFloats, t.pixels * run) - s.kernel_h;
-      patch->rows = std::min(Quotient(fit, s.stride_h) + 1, args.y.height - t.row);
-      all.kernel_h += (patch->rows - 1) * s.stride_h;
-    }
-    CopyPatch(all, t, patch->data);
-    patch->stride = all.kernel_h * run;
-    patch->image = t.image;
-    patch->row = t.row;
-    patch->pixel = t.pixel;
-    patch->channel = channel;
-  }
+  if (!patches) return Strided::kNot;
+  // Each pixel's window, which is one run.
+  const bool whole = args.tiles == 1;
+  if (!there) FillPatch(args, t, taps, whole, taps.x, t.pixels, s.kernel_w, *patch);
   taps.kernel_h = 1;
-  taps.data = patch->data + (t.row - patch->row) * s.stride_h * run;
   taps.length = s.kernel_h * run;
   taps.stride = patch->stride;
-  taps.copied = true;
-  return true;
+  taps.data = patch->data;
+  if (!whole) return Strided::kTile;
+  taps.data += (t.row - patch->row) * s.stride_h * run;
+  taps.tile_step = s.stride_h * run;
+  return below;
 }
 
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out) {
@@ -266,13 +253,6 @@ RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool le
            s.padding.top, s.padding.left, channels, leave_out},
           {args.x.data + channel, args.x.height, args.x.width, args.x.image_stride,
            args.x.row_stride, args.x.pixel_stride, args.down, args.across}};
-}
-
-size_t InnerEnd(const ConvArgs& args) {
-  const Conv2dShape& s = *args.shape;
-  const size_t inner =
-      OutputSize(args.x.width, s.padding.left, 0, s.kernel_w, s.stride_w, s.dilation_w);
-  return std::min(inner, args.y.width);
 }
 
 }  // namespace lanefuse

@@ -27,11 +27,12 @@ HWY_INLINE TileWeights LinearWeights(const LinearArgs& args, size_t n) {
   return {args.panels + n / kPanel * panel_stride + n % kPanel, panel_stride};
 }
 
-HWY_INLINE Taps LinearTaps(const LinearArgs& args, size_t m) {
+HWY_INLINE Taps LinearTaps(const LinearArgs& args, size_t m, size_t rows) {
   Taps taps;
   taps.length = args.inputs;
   taps.data = args.x + m * args.x_stride;
   taps.stride = args.x_stride;
+  taps.tile_step = rows * args.x_stride;
   return taps;
 }
 
@@ -134,12 +135,12 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
     const TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);
     if (higher != 0) {
-      RunTiles<kOneRun>(height + 1, LinearTaps(args, m0), weights, LinearOut(args, m0, n, cols),
-                        higher);
+      RunTiles<kOneRun>(height + 1, LinearTaps(args, m0, height + 1), weights,
+                        LinearOut(args, m0, n, cols), higher);
     }
     if (higher != tiles) {
       const size_t m = m0 + higher * (height + 1);
-      RunTiles<kOneRun>(height, LinearTaps(args, m), weights, LinearOut(args, m, n, cols),
+      RunTiles<kOneRun>(height, LinearTaps(args, m, height), weights, LinearOut(args, m, n, cols),
                         tiles - higher);
     }
   }
