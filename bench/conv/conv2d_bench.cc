@@ -191,6 +191,10 @@ void AddConv(Suite& suite) {
   AddShape(suite, "bias", Depthwise(14, 384, 2, 7));
   AddShape(suite, "bias", Depthwise(14, 192, 1, 31));
   AddShape(suite, "none", Pointwise(1, 1, 1));
+  // First layers on grey images.
+  AddShape(suite, "bias_relu", Square(28, 1, 16, 3, 1));
+  AddShape(suite, "bias_relu", Square(96, 1, 8, 3, 2));
+  AddShape(suite, "bias_relu", Square(224, 1, 16, 3, 1));
 
   // Off the edges of tiles, panels and images.
   AddShape(suite, "bias_relu", Square(31, 17, 33, 3, 1));

@@ -145,7 +145,6 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
 // Inputs of a tile, copied with the padding around them. Where that is the whole row of the output,
 // for rows [row, row + rows) of it, as many as there is room for: their taps overlap.
 struct Patch {
-  static constexpr size_t kTileFloats = 384;  // the most that is copied for one tile
   static constexpr size_t kFloats = 480;  // with 704, Conv2d on SVE used more than 8 KiB of stack
   size_t image = 0, row = 0, rows = 0;
   size_t stride = 0;  // floats of a pixel, or of a row of the image

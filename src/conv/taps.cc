@@ -82,11 +82,11 @@ void CopyWindow(const Taps& taps, Inside rows, ptrdiff_t x, size_t columns, floa
                       inside(x, across.first) * taps.pixel_stride;
   const size_t from_step = taps.dilation_h * taps.row_stride;
   to += rows.first * to_step + across.first * channels;
-  if (taps.pixel_stride == channels) {
-    return CopyRuns(from, from_step, to, to_step, row_count, count * channels);
-  }
-  for (size_t i = 0; i < count; ++i, from += taps.pixel_stride, to += channels) {
-    CopyRuns(from, from_step, to, to_step, row_count, channels);
+  const bool joined = taps.pixel_stride == channels;
+  const size_t pieces = joined ? 1 : count;
+  const size_t length = joined ? count * channels : channels;
+  for (size_t i = 0; i < pieces; ++i, from += taps.pixel_stride, to += channels) {
+    CopyRuns(from, from_step, to, to_step, row_count, length);
   }
 }
 
@@ -188,63 +188,58 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   ImageTaps(args, t, channel, channels, taps);
   const size_t run = s.kernel_w * channels;
   const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && taps.pixel_stride == channels);
-  // Below this length the code around a run takes longer than the run.
-  constexpr size_t kShortRun = 5;
-  const bool short_run = run < kShortRun;
   const bool copies = patch != nullptr && s.kernel_h * s.kernel_w > 1 && s.dilation_w == 1;
+  const bool one_tile = args.tiles == 1;  // a row of the output
   const bool there =
       copies && patch->image == t.image && t.row - patch->row < patch->rows;  // of whole rows
-  const Strided below = args.tiles == 1 && args.flat ? Strided::kBelow : Strided::kRow;
+  const size_t below = there ? t.row - patch->row : 0;
+  const Strided whole_rows = one_tile && args.flat ? Strided::kBelow : Strided::kRow;
   // Whether kernel_h rows of `columns` pixels fit. Each factor first: three of them do not overflow
   // 32 bits.
-  const auto fits = [&](size_t columns, size_t most) {
-    return s.kernel_h <= most && columns <= most && channels <= most &&
-           s.kernel_h * columns * channels <= most;
+  constexpr size_t kMost = Patch::kFloats;
+  const auto fits = [&](size_t columns) {
+    return s.kernel_h <= kMost && columns <= kMost && channels <= kMost &&
+           s.kernel_h * columns * channels <= kMost;
   };
-  if (copies && !short_run && s.kernel_w > 1) {
-    // A window of the image, where pixels overlap as they do in the image: of whole rows, or of the
-    // tile's columns.
-    const ConvTile row = {t.image, t.row, 0, args.y.width};
-    const size_t all = ColumnsOf(s, row);
-    const bool whole = fits(all, Patch::kFloats);
+  // Below this length the code around a run takes longer than the run.
+  constexpr size_t kShortRun = 5;
+  if (copies && one_tile && run < kShortRun && fits(t.pixels * s.kernel_w)) {
+    // A window for each pixel, which is one run.
+    if (!there) FillPatch(args, t, taps, true, taps.x, t.pixels, s.kernel_w, *patch);
+    taps.kernel_h = 1;
+    taps.length = s.kernel_h * run;
+    taps.stride = patch->stride;
+    taps.tile_step = s.stride_h * run;
+    taps.data = patch->data + below * taps.tile_step;
+    return whole_rows;
+  }
+  if (copies && (there || taps.border || !one_run)) {
+    // One window, where pixels overlap as they do in the image: of whole rows, or of this tile.
+    const size_t all = ColumnsOf(s, {t.image, t.row, 0, args.y.width});
+    const bool whole = fits(all);
     const size_t columns = whole ? all : ColumnsOf(s, t);
-    if ((there || taps.border || !one_run) && (whole || fits(columns, Patch::kFloats))) {
+    if (whole || fits(columns)) {
       const size_t first = whole ? t.pixel * s.stride_w : 0;
       if (!there) {
         FillPatch(args, t, taps, whole, taps.x - static_cast<ptrdiff_t>(first), 1, columns, *patch);
       }
-      taps.step_h = columns * channels;
       taps.length = run;
       taps.stride = s.stride_w * channels;
-      taps.data = patch->data + first * channels;
-      if (!whole) return Strided::kTile;
-      taps.data += (t.row - patch->row) * s.stride_h * taps.step_h;
-      taps.tile_step = below == Strided::kBelow ? s.stride_h * taps.step_h : t.pixels * taps.stride;
-      return below;
+      taps.step_h = columns * channels;
+      const size_t row_step = s.stride_h * taps.step_h;
+      taps.tile_step = whole_rows == Strided::kBelow ? row_step : t.pixels * taps.stride;
+      taps.data = patch->data + below * row_step + first * channels;
+      return whole ? whole_rows : Strided::kTile;
     }
   }
-  const bool patches = copies && fits(t.pixels * s.kernel_w, Patch::kTileFloats);
-  if (!taps.border && one_run && (!patches || !short_run)) {
-    taps.length = run;
-    taps.data += static_cast<size_t>(taps.y) * taps.row_stride +
-                 static_cast<size_t>(taps.x) * taps.pixel_stride;
-    taps.stride = s.stride_w * taps.pixel_stride;
-    taps.tile_step = t.pixels * taps.stride;
-    taps.step_h = s.dilation_h * taps.row_stride;
-    return Strided::kInner;
-  }
-  if (!patches) return Strided::kNot;
-  // Each pixel's window, which is one run.
-  const bool whole = args.tiles == 1;
-  if (!there) FillPatch(args, t, taps, whole, taps.x, t.pixels, s.kernel_w, *patch);
-  taps.kernel_h = 1;
-  taps.length = s.kernel_h * run;
-  taps.stride = patch->stride;
-  taps.data = patch->data;
-  if (!whole) return Strided::kTile;
-  taps.data += (t.row - patch->row) * s.stride_h * run;
-  taps.tile_step = s.stride_h * run;
-  return below;
+  if (taps.border || !one_run) return Strided::kNot;
+  taps.length = run;
+  taps.data += static_cast<size_t>(taps.y) * taps.row_stride +
+               static_cast<size_t>(taps.x) * taps.pixel_stride;
+  taps.stride = s.stride_w * taps.pixel_stride;
+  taps.tile_step = t.pixels * taps.stride;
+  taps.step_h = s.dilation_h * taps.row_stride;
+  return Strided::kInner;
 }
 
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out) {

@@ -34,6 +34,30 @@ std::vector<ConvCase> Cases() {
        .height = 2,
        .width = 19,
        .layout = 4},
+      // Narrow images of few channels, whose rows are copied some at a time: the first without
+      // gaps.
+      {.shape =
+           {.outputs = 33, .channels = 1, .kernel_h = 10, .kernel_w = 4, .padding = {4, 5, 1, 1}},
+       .images = 2,
+       .height = 40,
+       .width = 5,
+       .has_bias = true},
+      {.shape =
+           {.outputs = 18, .channels = 3, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
+       .images = 2,
+       .height = 31,
+       .width = 6,
+       .has_bias = true},
+      {.shape = {.outputs = 9,
+                 .channels = 2,
+                 .kernel_h = 3,
+                 .kernel_w = 2,
+                 .stride_h = 2,
+                 .padding = {2, 1, 1, 1}},
+       .images = 2,
+       .height = 21,
+       .width = 17,
+       .layout = 2},
       // Depthwise, with and without a multiplier.
       {.shape = {.outputs = 35,
                  .channels = 35,

@@ -10,6 +10,10 @@
 namespace lanefuse::test {
 namespace {
 
+struct Extents {
+  size_t height, width;
+};
+
 constexpr size_t kChannels[] = {1, 3, 4, 7, 8, 15, 16, 17, 33, 64, 70, 1100};
 
 // 'Same' padding as TensorFlow has it: the odd pixel goes to the bottom and to the right.
@@ -151,6 +155,35 @@ TEST(Conv2dShapes, TilesThatSpanManyColumns) {
                    .has_bias = true,
                    .layout = stride};
         c.shape.stride_w = stride;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// Rows of small images are copied some at a time: more rows than one copy holds, one tile across or
+// several, runs of every length.
+TEST(Conv2dShapes, TallImagesOfFewChannels) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t channels : {1, 2, 3, 4, 6}) {
+    for (const Extents& kernel : {Extents{10, 4}, Extents{3, 3}, Extents{5, 2}, Extents{4, 1}}) {
+      for (const size_t width : {1, 5, 6, 9, 30, 70}) {
+        ConvCase c{.shape = {.outputs = 17,
+                             .channels = channels,
+                             .kernel_h = kernel.height,
+                             .kernel_w = kernel.width,
+                             .stride_h = 1 + i % 2,
+                             .stride_w = 1 + i / 2 % 2,
+                             .dilation_h = 1 + i / 7 % 2},
+                   .images = 2,
+                   .height = 2 * kernel.height + 37,
+                   .width = width + kernel.width,
+                   .has_bias = true,
+                   .layout = i % 3 == 0 ? 0 : i};
+        c.shape.padding = {i % kernel.height, 2, i % kernel.width, kernel.width - 1};
+        ++i;
         CheckConv(c, random);
         if (HasFailure()) return;
       }
