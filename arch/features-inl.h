@@ -62,6 +62,13 @@ constexpr bool kLaneFactors = true;
 constexpr bool kLaneFactors = false;
 #endif
 
+// True where a multiply-add takes a float in memory as the factor of all lanes.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+constexpr bool kBroadcastOperands = true;
+#else
+constexpr bool kBroadcastOperands = false;
+#endif
+
 // True where a full tile needs registers for what is loaded ahead of its use: no multiply-add reads
 // memory, and many cores start instructions in the order of the program.
 constexpr bool kLoadsAhead = HWY_ARCH_ARM_A64 != 0;

@@ -194,6 +194,21 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           step(Lane<3>(), k + 3, x0, x1, x2, x3, x4, x5);
         }
       }
+      if constexpr (kBroadcastOperands && kVectors == 1) {
+        // A multiply-add whose operand in memory has an index is two micro-operations instead of
+        // one. So each row has a pointer of its own, of which the compiler knows nothing.
+        for (; steps >= 4; steps -= 4) {
+          step(Lane<0>(), 0, zero, zero, zero, zero, zero, zero);
+          step(Lane<0>(), 1, zero, zero, zero, zero, zero, zero);
+          step(Lane<0>(), 2, zero, zero, zero, zero, zero, zero);
+          step(Lane<0>(), 3, zero, zero, zero, zero, zero, zero);
+          pass(4);
+          for (const float** row : {&a0, &a1, &a2, &a3, &a4, &a5, &a6, &a7}) {
+            *row += 4;
+            asm volatile("" : "+r"(*row));
+          }
+        }
+      }
 #pragma GCC unroll kTileUnroll
       for (; k < steps; ++k) {
         step(Lane<0>(), k, OneFactor(a0 + k), OneFactor(a1 + k), OneFactor(a2 + k),

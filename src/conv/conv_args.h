@@ -147,7 +147,7 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
 struct Patch {
   static constexpr size_t kFloats = 480;  // with 704, Conv2d on SVE used more than 8 KiB of stack
   size_t image = 0, row = 0, rows = 0;
-  size_t stride = 0;  // floats of a pixel, or of a row of the image
+  size_t stride = 0;  // floats of a window
   alignas(64) float data[kFloats];
 };
 

@@ -62,57 +62,70 @@ void CopyRuns(const float* from, size_t from_step, float* to, size_t to_step, si
   }
 }
 
-// Copies columns [x, x + columns) of the image, in the tile's rows of taps, zeros for the padding:
-// straight from the image, because a load of what several smaller stores have just written would
-// have to wait for them.
-void CopyWindow(const Taps& taps, Inside rows, ptrdiff_t x, size_t columns, float* to) {
-  const size_t channels = taps.length;
-  const size_t to_step = columns * channels;
-  const Inside across = TapsInside(x, columns, 1, taps.width);
-  const size_t row_count = rows.last - rows.first;
+// Rows of an image that are copied, from row y on, row_step apart.
+struct Window {
+  const float* data;  // the first channel of pixel (0, 0)
+  size_t channels;    // of each pixel
+  size_t height, width, row_stride, pixel_stride;
+  ptrdiff_t y;
+  size_t rows, row_step;
+};
+
+// Copies columns [x, x + columns) of a window, zeros for the padding, row after row: straight from
+// the image, because a load of what several smaller stores have just written would have to wait for
+// them.
+void CopyWindow(const Window& w, ptrdiff_t x, size_t columns, float* to) {
+  const size_t to_step = columns * w.channels;
+  const Inside down = TapsInside(w.y, w.rows, w.row_step, w.height);
+  const Inside across = TapsInside(x, columns, 1, w.width);
+  const size_t rows = down.last - down.first;
   const size_t count = across.last - across.first;
-  if (row_count < taps.kernel_h || count < columns) {
-    std::fill_n(to, taps.kernel_h * to_step, 0.0f);
-  }
-  if (row_count == 0 || count == 0) return;
+  if (rows < w.rows || count < columns) std::fill_n(to, w.rows * to_step, 0.0f);
+  if (rows == 0 || count == 0) return;
   const auto inside = [](ptrdiff_t first, size_t further) {
     return static_cast<size_t>(first + static_cast<ptrdiff_t>(further));
   };
-  const float* from = taps.data + inside(taps.y, rows.first * taps.dilation_h) * taps.row_stride +
-                      inside(x, across.first) * taps.pixel_stride;
-  const size_t from_step = taps.dilation_h * taps.row_stride;
-  to += rows.first * to_step + across.first * channels;
-  const bool joined = taps.pixel_stride == channels;
+  const float* from = w.data + inside(w.y, down.first * w.row_step) * w.row_stride +
+                      inside(x, across.first) * w.pixel_stride;
+  to += down.first * to_step + across.first * w.channels;
+  const bool joined = w.pixel_stride == w.channels;
   const size_t pieces = joined ? 1 : count;
-  const size_t length = joined ? count * channels : channels;
-  for (size_t i = 0; i < pieces; ++i, from += taps.pixel_stride, to += channels) {
-    CopyRuns(from, from_step, to, to_step, row_count, length);
+  const size_t length = joined ? count * w.channels : w.channels;
+  for (size_t i = 0; i < pieces; ++i, from += w.pixel_stride, to += w.channels) {
+    CopyRuns(from, w.row_step * w.row_stride, to, to_step, rows, length);
   }
 }
 
-// Where the patch does not hold the tile's part of the image, copies it: for each of `pixels`
-// windows of `columns` columns, one after the other, the rows of the tile, and if `whole` those of
-// the rows of the output below it for which there is room.
-void FillPatch(const ConvArgs& args, const ConvTile& t, const Taps& taps, bool whole, ptrdiff_t x,
-               size_t pixels, size_t columns, Patch& patch) {
+// Copies what tile `t` reads, and where that is a row of the output the rows below it for which
+// there is room: of each row of the image `columns` columns from x on, for each of `windows`, one
+// after the other.
+void FillPatch(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+               size_t windows, size_t x, size_t columns, bool whole, Patch& patch) {
   const Conv2dShape& s = *args.shape;
-  Taps all = taps;
+  const size_t row = columns * channels;
   patch.image = t.image;
   patch.row = t.row;
-  patch.rows = 1;
-  const size_t row = columns * taps.length;  // floats of a row of one window
+  size_t together = 1;
   if (whole && s.dilation_h == 1) {
-    const size_t fit = Quotient(Patch::kFloats, pixels * row) - s.kernel_h;
-    patch.rows = std::min(Quotient(fit, s.stride_h) + 1, args.y.height - t.row);
-    all.kernel_h += (patch.rows - 1) * s.stride_h;
+    const size_t fit = Quotient(Patch::kFloats, windows * row) - s.kernel_h;
+    together = std::min(Quotient(fit, s.stride_h) + 1, args.y.height - t.row);
   }
-  patch.stride = all.kernel_h * row;
-  const Inside rows = TapsInside(all.y, all.kernel_h, all.dilation_h, all.height);
-  for (size_t p = 0; p < pixels; ++p, x += static_cast<ptrdiff_t>(s.stride_w)) {
-    CopyWindow(all, rows, x, columns, patch.data + p * patch.stride);
+  patch.rows = whole ? together : 0;
+  const size_t rows = s.kernel_h + (together - 1) * s.stride_h;
+  patch.stride = rows * row;
+  const ImageView<const float>& image = args.x;
+  const Window window = {image.data + t.image * image.image_stride + channel,
+                         channels,
+                         image.height,
+                         image.width,
+                         image.row_stride,
+                         image.pixel_stride,
+                         static_cast<ptrdiff_t>(t.row * s.stride_h - s.padding.top),
+                         rows,
+                         s.dilation_h};
+  for (size_t i = 0; i < windows; ++i, x += s.stride_w) {
+    CopyWindow(window, static_cast<ptrdiff_t>(x), columns, patch.data + i * patch.stride);
   }
-  // What is known of one tile alone is not looked for again.
-  if (!whole) patch.rows = 0;
 }
 
 }  // namespace
@@ -185,60 +198,60 @@ void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
 Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                     Patch* patch, Taps& taps) {
   const Conv2dShape& s = *args.shape;
-  ImageTaps(args, t, channel, channels, taps);
+  const ImageView<const float>& image = args.x;
+  const size_t y = t.row * s.stride_h - s.padding.top;  // huge in the padding
+  const size_t x = t.pixel * s.stride_w - s.padding.left;
+  const size_t last_y = y + s.dilation_h * (s.kernel_h - 1);
+  const size_t last_x = x + ColumnsOf(s, t) - 1;
+  const bool border =
+      y >= image.height || last_y >= image.height || x >= image.width || last_x >= image.width;
   const size_t run = s.kernel_w * channels;
-  const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && taps.pixel_stride == channels);
-  const bool copies = patch != nullptr && s.kernel_h * s.kernel_w > 1 && s.dilation_w == 1;
-  const bool one_tile = args.tiles == 1;  // a row of the output
-  const bool there =
-      copies && patch->image == t.image && t.row - patch->row < patch->rows;  // of whole rows
-  const size_t below = there ? t.row - patch->row : 0;
-  const Strided whole_rows = one_tile && args.flat ? Strided::kBelow : Strided::kRow;
-  // Whether kernel_h rows of `columns` pixels fit. Each factor first: three of them do not overflow
-  // 32 bits.
-  constexpr size_t kMost = Patch::kFloats;
-  const auto fits = [&](size_t columns) {
-    return s.kernel_h <= kMost && columns <= kMost && channels <= kMost &&
-           s.kernel_h * columns * channels <= kMost;
-  };
+  const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && image.pixel_stride == channels);
   // Below this length the code around a run takes longer than the run.
   constexpr size_t kShortRun = 5;
-  if (copies && one_tile && run < kShortRun && fits(t.pixels * s.kernel_w)) {
-    // A window for each pixel, which is one run.
-    if (!there) FillPatch(args, t, taps, true, taps.x, t.pixels, s.kernel_w, *patch);
-    taps.kernel_h = 1;
-    taps.length = s.kernel_h * run;
-    taps.stride = patch->stride;
-    taps.tile_step = s.stride_h * run;
-    taps.data = patch->data + below * taps.tile_step;
-    return whole_rows;
-  }
-  if (copies && (there || taps.border || !one_run)) {
-    // One window, where pixels overlap as they do in the image: of whole rows, or of this tile.
-    const size_t all = ColumnsOf(s, {t.image, t.row, 0, args.y.width});
-    const bool whole = fits(all);
-    const size_t columns = whole ? all : ColumnsOf(s, t);
+  const bool one_tile = args.tiles == 1;  // a row of the output
+  const bool short_run = one_tile && run < kShortRun;
+  const bool copies = patch != nullptr && s.kernel_h * s.kernel_w > 1 && s.dilation_w == 1;
+  const bool there =
+      copies && patch->image == t.image && t.row - patch->row < patch->rows;  // of whole rows
+  if (copies && (there || border || !one_run || short_run)) {
+    // A window, where pixels overlap as they do in the image, of whole rows or of the tile; or one
+    // for each pixel, which makes it one run. Each factor first: three of them do not overflow 32
+    // bits.
+    constexpr size_t kMost = Patch::kFloats;
+    const size_t windows = short_run ? t.pixels : 1;
+    const auto fits = [&](size_t columns) {
+      return s.kernel_h <= kMost && columns <= kMost && channels <= kMost && windows <= kMost &&
+             s.kernel_h * columns * channels * windows <= kMost;
+    };
+    size_t columns = short_run ? s.kernel_w : ColumnsOf(s, {t.image, t.row, 0, args.y.width});
+    const bool whole = fits(columns);
+    if (!whole) columns = ColumnsOf(s, t);
     if (whole || fits(columns)) {
       const size_t first = whole ? t.pixel * s.stride_w : 0;
       if (!there) {
-        FillPatch(args, t, taps, whole, taps.x - static_cast<ptrdiff_t>(first), 1, columns, *patch);
+        FillPatch(args, t, channel, channels, windows, x - first, columns, whole, *patch);
       }
-      taps.length = run;
-      taps.stride = s.stride_w * channels;
-      taps.step_h = columns * channels;
-      const size_t row_step = s.stride_h * taps.step_h;
-      taps.tile_step = whole_rows == Strided::kBelow ? row_step : t.pixels * taps.stride;
-      taps.data = patch->data + below * row_step + first * channels;
-      return whole ? whole_rows : Strided::kTile;
+      const size_t row = columns * channels;
+      const size_t row_step = s.stride_h * row;
+      const bool below = one_tile && args.flat;
+      taps.kernel_h = short_run ? 1 : s.kernel_h;
+      taps.length = short_run ? s.kernel_h * run : run;
+      taps.stride = short_run ? patch->stride : s.stride_w * channels;
+      taps.step_h = row;
+      taps.tile_step = below ? row_step : t.pixels * taps.stride;
+      taps.data = patch->data + (t.row - patch->row) * row_step + first * channels;
+      return !whole ? Strided::kTile : below ? Strided::kBelow : Strided::kRow;
     }
   }
-  if (taps.border || !one_run) return Strided::kNot;
+  if (border || !one_run) return Strided::kNot;
+  taps.kernel_h = s.kernel_h;
   taps.length = run;
-  taps.data += static_cast<size_t>(taps.y) * taps.row_stride +
-               static_cast<size_t>(taps.x) * taps.pixel_stride;
-  taps.stride = s.stride_w * taps.pixel_stride;
+  taps.data = image.data + t.image * image.image_stride + y * image.row_stride +
+              x * image.pixel_stride + channel;
+  taps.stride = s.stride_w * image.pixel_stride;
   taps.tile_step = t.pixels * taps.stride;
-  taps.step_h = s.dilation_h * taps.row_stride;
+  taps.step_h = s.dilation_h * image.row_stride;
   return Strided::kInner;
 }
 
