@@ -142,20 +142,22 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   const size_t right = std::max(std::min(end - std::min(end, column), columns), left);
   const size_t x = column + left - s.padding.left;  // of column `left`
   bool border = left != 0 || right != columns;
-  for (size_t ky = 0; ky < s.kernel_h + rows - 1; ++ky) {
+  const float* const data = image.data + t.image * image.image_stride + channel;
+  const size_t pixel_stride = image.pixel_stride;
+  size_t y = row - s.padding.top;  // huge above the image
+  size_t offset = y * image.row_stride + x * pixel_stride;
+  const size_t row_step = s.dilation_h * image.row_stride;
+  for (size_t ky = 0; ky < s.kernel_h + rows - 1; ++ky, y += s.dilation_h, offset += row_step) {
     const float** const to = pixel[ky];
-    const size_t y = row + ky * s.dilation_h - s.padding.top;  // huge above the image
-    if (y >= image.height) {
+    size_t i = 0;
+    if (y < image.height) {
+      for (; i < left; ++i) to[i] = kZeros;
+      const float* from = data + offset;
+      for (; i < right; ++i, from += pixel_stride) to[i] = from;
+    } else {
       border = true;
-      for (size_t i = 0; i < columns; ++i) to[i] = kZeros;
-      continue;
     }
-    const float* from = image.data + t.image * image.image_stride + y * image.row_stride + channel;
-    for (size_t i = 0; i < left; ++i) to[i] = kZeros;
-    const size_t pixel_stride = image.pixel_stride;
-    size_t offset = x * pixel_stride;
-    for (size_t i = left; i < right; ++i, offset += pixel_stride) to[i] = from + offset;
-    for (size_t i = right; i < columns; ++i) to[i] = kZeros;
+    for (; i < columns; ++i) to[i] = kZeros;
   }
   return border;
 }
