@@ -37,7 +37,7 @@ struct Taps {
   // y; both may lie in the padding if `border`.
   const float* data = nullptr;
   size_t stride = 0, step_h = 0;
-  // Without an image: tiles that follow this one in the plan start tile_step behind the one before.
+  // Without an image, where tiles run together: each starts tile_step behind the one before.
   size_t tile_step = 0;
 
   // The rows of taps, and the taps of a row, that add more than 0 * w with a finite w.

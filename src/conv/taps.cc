@@ -218,12 +218,12 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
       copies && patch->image == t.image && t.row - patch->row < patch->rows;  // of whole rows
   if (copies && (there || border || !one_run || short_run)) {
     // A window, where pixels overlap as they do in the image, of whole rows or of the tile; or one
-    // for each pixel, which makes it one run. Each factor first: three of them do not overflow 32
-    // bits.
+    // for each pixel, which makes it one run.
     constexpr size_t kMost = Patch::kFloats;
     const size_t windows = short_run ? t.pixels : 1;
+    // Each factor first: three of them and the pixels of a tile do not overflow 32 bits.
     const auto fits = [&](size_t columns) {
-      return s.kernel_h <= kMost && columns <= kMost && channels <= kMost && windows <= kMost &&
+      return s.kernel_h <= kMost && columns <= kMost && channels <= kMost &&
              s.kernel_h * columns * channels * windows <= kMost;
     };
     size_t columns = short_run ? s.kernel_w : ColumnsOf(s, {t.image, t.row, 0, args.y.width});
