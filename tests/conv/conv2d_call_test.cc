@@ -2,6 +2,8 @@
 // the same; nothing is allocated. Wrong calls: tests/wrong_shape_test.cc.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "tests/conv/conv_case.h"
@@ -46,6 +48,12 @@ std::vector<ConvCase> LargeCases() {
        .width = 13,
        .has_bias = true,
        .layout = 3},
+      // A first layer, whose rows of the image are copied some at a time.
+      {.shape =
+           {.outputs = 64, .channels = 1, .kernel_h = 10, .kernel_w = 4, .padding = {4, 5, 1, 1}},
+       .height = 403,
+       .width = 5,
+       .has_bias = true},
       // One row of output: nothing but pixels or outputs to split.
       {.shape = {.outputs = 64, .channels = 40, .kernel_w = 9}, .height = 1, .width = 110},
       // One pixel.
@@ -97,6 +105,48 @@ TEST(Conv2dCall, LargeCallsAreSplit) {
       EXPECT_LE(pool.counts().most_parts, 4u);
       EXPECT_EQ(threads.counts().parts, pool.counts().parts);
     }
+  }
+}
+
+// A pool that leaves all parts but one to nobody.
+struct OnePart {
+  size_t only;
+  size_t parts = 0;
+
+  static void Run(void* context, size_t parts, void (*part)(void*, size_t), void* argument) {
+    OnePart& pool = *static_cast<OnePart*>(context);
+    pool.parts = parts;
+    part(argument, pool.only);
+  }
+};
+
+// Two threads that write the same values to one place give the right bits, and are a race.
+TEST(Conv2dCall, EachOutputIsWrittenByOnePart) {
+  Random random(__LINE__);
+  const float unwritten = std::bit_cast<float>(uint32_t{0x7fc5a5a5});
+  for (const ConvCase& c : LargeCases()) {
+    SCOPED_TRACE(c.Name());
+    const ConvRig rig(c, random);
+    ForEachTarget([&](std::string_view) {
+      std::vector<size_t> writers(rig.OutPixels() * c.shape.outputs);
+      size_t parts = 1;
+      for (size_t i = 0; i < parts; ++i) {
+        const GuardedImage y = rig.MakeOutput();
+        y.Fill(std::vector<float>(writers.size(), unwritten));
+        OnePart pool{.only = i};
+        const Parallel parallel = {.threads = 4, .run = &OnePart::Run, .context = &pool};
+        ASSERT_TRUE(Conv2d(rig.x.cview(), rig.packed, {}, y.view(), parallel).ok());
+        parts = pool.parts;
+        const std::vector<float> dense = y.Dense();
+        for (size_t j = 0; j < dense.size(); ++j) {
+          writers[j] += std::bit_cast<uint32_t>(dense[j]) != std::bit_cast<uint32_t>(unwritten);
+        }
+      }
+      EXPECT_EQ(std::ranges::count(writers, size_t{1}), std::ssize(writers));
+      if (c.images * rig.OutHeight() >= 4) {
+        EXPECT_GE(parts, 2u);
+      }
+    });
   }
 }
 
