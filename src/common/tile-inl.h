@@ -61,16 +61,16 @@ struct Lane {};
 
 // Asks for the weights that this tile wants kPrefetchAhead steps from now: a panel is a stream that
 // the hardware follows only within a page, and 64 steps are a page. One or two rows have no load to
-// spare for it, nor has one vector.
+// spare for it; with one or two vectors a tile is short of instructions: 4 to 9 % slower with it.
 template <size_t kRows, size_t kVectors>
 HWY_INLINE void PrefetchWeights(const float* b0, const float* b1, const float* b2,
                                 const float* b3) {
-  if constexpr (kPrefetchAhead != 0 && kRows > 2 && kVectors > 1) {
+  if constexpr (kPrefetchAhead != 0 && kRows > 2 && kVectors > 2) {
     constexpr size_t kAhead = kPrefetchAhead * kPanel;
     const size_t lanes = hn::Lanes(DF());
     hwy::Prefetch(b0 + kAhead);
-    if (kVectors > 1 && lanes == kPanel) hwy::Prefetch(b1 + kAhead);
-    if (kVectors > 2 && lanes >= kPanel / 2) hwy::Prefetch(b2 + kAhead);
+    if (lanes == kPanel) hwy::Prefetch(b1 + kAhead);
+    if (lanes >= kPanel / 2) hwy::Prefetch(b2 + kAhead);
     if (kVectors > 3 && lanes == kPanel) hwy::Prefetch(b3 + kAhead);
   }
 }
