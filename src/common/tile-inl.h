@@ -203,10 +203,18 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           step(Lane<0>(), 2, zero, zero, zero, zero, zero, zero);
           step(Lane<0>(), 3, zero, zero, zero, zero, zero, zero);
           pass(4);
-          for (const float** row : {&a0, &a1, &a2, &a3, &a4, &a5, &a6, &a7}) {
-            *row += 4;
-            asm volatile("" : "+r"(*row));
-          }
+          const auto on = [](const float*& a) HWY_ATTR {
+            a += 4;
+            asm volatile("" : "+r"(a));
+          };
+          on(a0);
+          if constexpr (kRows > 1) on(a1);
+          if constexpr (kRows > 2) on(a2);
+          if constexpr (kRows > 3) on(a3);
+          if constexpr (kRows > 4) on(a4);
+          if constexpr (kRows > 5) on(a5);
+          if constexpr (kRows > 6) on(a6);
+          if constexpr (kRows > 7) on(a7);
         }
       }
 #pragma GCC unroll kTileUnroll

@@ -137,10 +137,8 @@ struct TapTable {
   bool Fill(const ConvArgs& args, const ConvTile& t, size_t channel, size_t rows);
 };
 
-// What the pixels of a tile read, from `channel` on, `channels` for each tap, straight from the
-// image.
-void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-               Taps& taps);
+// What the pixels of a depthwise tile read, from `channel` on, straight from the image.
+void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, Taps& taps);
 
 // Inputs of a tile, copied with the padding around them. Where that is the whole row of the output,
 // for rows [row, row + rows) of it, as many as there is room for: their taps overlap.
@@ -160,10 +158,10 @@ enum class Strided : uint8_t {
   kBelow,  // those below it, up to the end of the patch
 };
 
-// The same for a dense tile whose rows lie equally far apart, as they do away from the padding:
-// neighbouring taps that are neighbours in memory become one long run. With a `patch`, where runs
-// would be short or meet the padding and a tile reads little (first layers), its inputs are copied
-// there.
+// What a dense tile reads, where its pixels lie equally far apart, as they do away from the
+// padding: neighbouring taps that are neighbours in memory become one long run. With a `patch`,
+// where runs would be short or meet the padding and a tile reads little (first layers), its inputs
+// are copied there.
 Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                     Patch* patch, Taps& taps);
 

@@ -229,7 +229,7 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
       const size_t vectors = std::min((channels - c) / lanes, kVectorTile);
       const size_t cols = vectors == 0 ? channels - c : vectors * lanes;
-      ImageTaps(args, t, c, 1, taps);
+      ImageTaps(args, t, c, taps);
       const TileOut out = ConvOut(args, t, c, cols);
       switch (vectors) {
         case 0:

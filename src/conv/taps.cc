@@ -25,6 +25,23 @@ Inside TapsInside(ptrdiff_t start, size_t taps, size_t step, size_t size) {
   return inside;
 }
 
+// Where the first tap of a tile's first pixel lies, huge above and left of the image; whether any
+// tap of any pixel meets the padding.
+struct Place {
+  size_t y, x;
+  bool border;
+};
+Place PlaceOf(const ConvArgs& args, const ConvTile& t) {
+  const Conv2dShape& s = *args.shape;
+  const size_t y = t.row * s.stride_h - s.padding.top;
+  const size_t x = t.pixel * s.stride_w - s.padding.left;
+  const size_t last_y = y + s.dilation_h * (s.kernel_h - 1);
+  const size_t last_x = x + ColumnsOf(s, t) - 1;
+  return {
+      y, x,
+      y >= args.x.height || last_y >= args.x.height || x >= args.x.width || last_x >= args.x.width};
+}
+
 inline void CopyFour(const float* from, float* to) { std::memcpy(to, from, 4 * sizeof(float)); }
 
 // `rows` runs of `count` floats, 4 * kFours < count <= 4 * kFours + 4: the last four, which may
@@ -152,8 +169,7 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, siz
     size_t i = 0;
     if (y < image.height) {
       for (; i < left; ++i) to[i] = kZeros;
-      const float* from = data + offset;
-      for (; i < right; ++i, from += pixel_stride) to[i] = from;
+      for (size_t at = offset; i < right; ++i, at += pixel_stride) to[i] = data + at;
     } else {
       border = true;
     }
@@ -162,22 +178,19 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   return border;
 }
 
-void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-               Taps& taps) {
+void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, Taps& taps) {
   const Conv2dShape& s = *args.shape;
+  const Place first = PlaceOf(args, t);
   taps.kernel_h = s.kernel_h;
   taps.kernel_w = s.kernel_w;
-  taps.length = channels;
   taps.data = args.x.data + t.image * args.x.image_stride + channel;
-  taps.y = static_cast<ptrdiff_t>(t.row * s.stride_h) - static_cast<ptrdiff_t>(s.padding.top);
-  taps.x = static_cast<ptrdiff_t>(t.pixel * s.stride_w) - static_cast<ptrdiff_t>(s.padding.left);
+  taps.y = static_cast<ptrdiff_t>(first.y);
+  taps.x = static_cast<ptrdiff_t>(first.x);
   taps.rows = {0, s.kernel_h};
   taps.taps = {0, s.kernel_w};
   const size_t columns = ColumnsOf(s, t);
-  const size_t last_y = static_cast<size_t>(taps.y) + s.dilation_h * (s.kernel_h - 1);
-  const size_t last_x = static_cast<size_t>(taps.x) + columns - 1;
-  taps.border = taps.y < 0 || taps.x < 0 || last_y >= args.x.height || last_x >= args.x.width;
-  if (taps.border && args.finite && args.plan == ConvPlan::kDepthwise) {
+  taps.border = first.border;
+  if (taps.border && args.finite) {
     taps.rows = TapsInside(taps.y, s.kernel_h, s.dilation_h, args.x.height);
     // A tap that no pixel finds in the image: the last pixel is left of it, or the first right.
     const size_t across = (t.pixels - 1) * s.stride_w;
@@ -201,12 +214,7 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
                     Patch* patch, Taps& taps) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& image = args.x;
-  const size_t y = t.row * s.stride_h - s.padding.top;  // huge in the padding
-  const size_t x = t.pixel * s.stride_w - s.padding.left;
-  const size_t last_y = y + s.dilation_h * (s.kernel_h - 1);
-  const size_t last_x = x + ColumnsOf(s, t) - 1;
-  const bool border =
-      y >= image.height || last_y >= image.height || x >= image.width || last_x >= image.width;
+  const auto [y, x, border] = PlaceOf(args, t);
   const size_t run = s.kernel_w * channels;
   const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && image.pixel_stride == channels);
   // Below this length the code around a run takes longer than the run.

@@ -42,12 +42,7 @@ std::vector<ConvCase> Cases() {
        .height = 40,
        .width = 5,
        .has_bias = true},
-      {.shape =
-           {.outputs = 18, .channels = 3, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
-       .images = 2,
-       .height = 31,
-       .width = 6,
-       .has_bias = true},
+      {.shape = Square(3, 3, 18), .images = 2, .height = 31, .width = 6, .has_bias = true},
       {.shape = {.outputs = 9,
                  .channels = 2,
                  .kernel_h = 3,
