@@ -1,6 +1,6 @@
-# What compares with oneDNN: lanefuse_use_onednn(TARGET) gives TARGET the adapter in this folder and,
-# where oneDNN is, the library. Not by find_package(dnnl): the file that Debian 12 has for it asks for
-# OpenCL's development files, which its package neither brings nor needs on a CPU.
+# What compares with oneDNN: lanefuse_use_onednn(TARGET) gives TARGET the adapter in this folder
+# and, where oneDNN is, the library. Not by find_package(dnnl): the file that Debian 12 has for it
+# asks for OpenCL's development files, which its package neither brings nor needs on a CPU.
 find_path(LANEFUSE_ONEDNN_INCLUDE dnnl.hpp)
 find_library(LANEFUSE_ONEDNN_LIBRARY dnnl)
 mark_as_advanced(LANEFUSE_ONEDNN_INCLUDE LANEFUSE_ONEDNN_LIBRARY)
