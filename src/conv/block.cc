@@ -137,6 +137,7 @@ Status CheckMemory(Block& block, const ImageView<const float>& x, const ImageVie
     if (ChainReads(stage.chain, AsImage(scratch))) {
       return {StatusCode::kOverlap, "scratch overlaps an operand of an epilogue"};
     }
+    if (!stage.chain.in_registers) SplitChain(stage.chain, whole);
     stage.flat = IsPointwise(stage.w->shape()) && IsFlat(stage.chain, whole);
   }
   return {};

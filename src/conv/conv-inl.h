@@ -15,11 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
 HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t channel, size_t cols) {
-  float* y = args.y.data + t.image * args.y.image_stride + t.row * args.y.row_stride +
-             t.pixel * args.y.pixel_stride + channel;
-  const TilePos pos = {t.image + args.origin.image, t.row + args.origin.row,
-                       t.pixel + args.origin.pixel, channel};
-  return {args.chain, pos, y, args.y.pixel_stride, cols};
+  return {args.chain, PosOf(args, t, channel), OutputOf(args, t, channel), args.y.pixel_stride,
+          cols};
 }
 
 // Outputs [n0, n1) of groups [g0, g1): what ConvDenseBlock makes at a time, in blocks of `width`.

@@ -41,10 +41,47 @@ HWY_EXPORT(ConvRowTile);
 
 namespace {
 
+using Kernel = decltype(&HWY_STATIC_DISPATCH(Conv2dF32));
+
+// What the chain leaves to RunRest, for units (tiles) [begin, end).
+void RunRestOf(const ConvArgs& args, size_t begin, size_t end) {
+  TileCursor cursor(args, begin);
+  while (begin < end) {
+    // Tiles of a row, or of all rows where they have no gaps.
+    const ConvTile first = cursor.tile();
+    size_t pixels = 0;
+    do {
+      pixels += cursor.tile().pixels;
+      cursor.Next();
+    } while (++begin < end && (args.flat || cursor.tile().pixel != 0));
+    RunRest(*args.chain, PosOf(args, first, 0), pixels, args.y.channels, OutputOf(args, first, 0),
+            args.y.pixel_stride);
+  }
+}
+
+// Units (tiles) [begin, end). Steps that do not run in registers follow while the outputs are in
+// the caches: in L1, where a kernel makes pairs of rows and reads few weights, otherwise in L2.
+void RunUnits(Kernel kernel, const ConvArgs& args, size_t begin, size_t end) {
+  if (args.chain->rest == 0) return kernel(args, begin, end);
+  const arch::CacheBytes& caches = arch::Caches();
+  const bool dense = args.plan == ConvPlan::kDense;
+  const size_t room = dense ? caches.l2 / 4 : caches.l1 / 2;
+  const size_t bytes = (args.pixels + 1) * args.y.channels * sizeof(float);  // of a tile
+  const size_t rows = 2 * args.tiles;
+  size_t units = Quotient(room, bytes);
+  units = std::max(units > rows ? Quotient(units, rows) * rows : units, dense ? size_t{1} : rows);
+  while (begin < end) {
+    const size_t stop = begin + std::min(units, end - begin);
+    kernel(args, begin, stop);
+    RunRestOf(args, begin, stop);
+    begin = stop;
+  }
+}
+
 struct ConvPart {
-  decltype(&HWY_STATIC_DISPATCH(Conv2dF32)) kernel;
+  Kernel kernel;
   const ConvArgs& args;
-  void operator()(size_t begin, size_t end) const { kernel(args, begin, end); }
+  void operator()(size_t begin, size_t end) const { RunUnits(kernel, args, begin, end); }
 };
 
 Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
@@ -144,8 +181,8 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
 }
 
 void RunConv(const ConvArgs& args, int target) {
-  HWY_DISPATCH_TABLE(Conv2dF32)
-  [TargetFor(args, target)](args, 0, args.tiles * args.y.height * args.y.images);
+  RunUnits(HWY_DISPATCH_TABLE(Conv2dF32)[TargetFor(args, target)], args, 0,
+           args.tiles * args.y.height * args.y.images);
 }
 
 Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epilogue& epilogue,
@@ -169,6 +206,7 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
   }
   if (y.images == 0 || y.height == 0 || y.width == 0) return {};
 
+  if (!chain.in_registers) SplitChain(chain, output);
   ConvArgs args = ConvArgsFor(w, chain, x, y);
   CutTiles(args, IsFlat(chain, output), y.height, target);
   size_t work = 0;  // asked for by several threads alone

@@ -72,6 +72,17 @@ struct ConvTile {
   size_t image, row, pixel, pixels;
 };
 
+// Where output `channel` of its first pixel lies: in the whole output, and in memory.
+inline TilePos PosOf(const ConvArgs& args, const ConvTile& t, size_t channel) {
+  const TilePos& origin = args.origin;
+  return {t.image + origin.image, t.row + origin.row, t.pixel + origin.pixel, channel};
+}
+inline float* OutputOf(const ConvArgs& args, const ConvTile& t, size_t channel) {
+  const ImageView<float>& y = args.y;
+  return y.data + t.image * y.image_stride + t.row * y.row_stride + t.pixel * y.pixel_stride +
+         channel;
+}
+
 // Walks the tiles of an output, rows outside, without a division for each tile. The tiles of a row
 // differ by one pixel at most: 7 pixels are 4 + 3, not 6 + 1.
 class TileCursor {

@@ -1,5 +1,8 @@
 #include "src/epilogue/chain.h"
 
+#include <algorithm>
+#include <span>
+
 #include "src/common/check.h"
 
 namespace lanefuse {
@@ -141,7 +144,20 @@ void FindFrequentChain(Chain& chain) {
       ++i;
     }
   }
+  chain.frequent = i;
   chain.in_registers = i == chain.size;
+}
+
+std::span<const Step> AllSteps(const Chain& chain) {
+  return {chain.steps, chain.size + chain.rest};
+}
+
+bool AnyOperandMeets(std::span<const Step> steps, const ImageView<const float>& output) {
+  for (const Step& s : steps) {
+    const bool operand = s.kind == StepKind::kAdd || s.kind == StepKind::kMul;
+    if (operand && MayOverlap(output, OperandOf(s))) return true;
+  }
+  return false;
 }
 
 #define LANEFUSE_MINUS_ZEROS_8 -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f
@@ -173,6 +189,20 @@ Status CompileSteps(const Epilogue& epilogue, const float* packed_bias,
   return {};
 }
 
+void SplitChain(Chain& chain, const ImageView<const float>& output) {
+  if (AnyOperandMeets(AllSteps(chain).subspan(chain.frequent), output)) return;
+  chain.rest = chain.size - chain.frequent;
+  chain.size = chain.frequent;
+  chain.in_registers = true;
+}
+
+void RunRest(const Chain& chain, TilePos pos, size_t rows, size_t cols, float* y, size_t y_stride) {
+  Chain rest;
+  rest.steps = chain.steps + chain.size;
+  rest.size = chain.rest;
+  chain.run(rest, pos, rows, cols, y, y_stride, nullptr, y, y_stride);
+}
+
 bool IsFlat(const Chain& chain, const ImageView<const float>& output) {
   const auto flat = [](size_t images, size_t height, size_t width, size_t pixel, size_t row,
                        size_t image) {
@@ -183,8 +213,7 @@ bool IsFlat(const Chain& chain, const ImageView<const float>& output) {
             output.image_stride)) {
     return false;
   }
-  for (size_t i = 0; i < chain.size; ++i) {
-    const Step& s = chain.steps[i];
+  for (const Step& s : AllSteps(chain)) {
     if (s.kind != StepKind::kAdd && s.kind != StepKind::kMul) continue;
     if (!flat(s.images, s.height, s.width, s.pixel_stride, s.row_stride, s.image_stride)) {
       return false;
@@ -194,12 +223,7 @@ bool IsFlat(const Chain& chain, const ImageView<const float>& output) {
 }
 
 bool OperandMeets(const Chain& chain, const ImageView<const float>& output) {
-  for (size_t i = 0; i < chain.size; ++i) {
-    const Step& s = chain.steps[i];
-    const bool operand = s.kind == StepKind::kAdd || s.kind == StepKind::kMul;
-    if (operand && MayOverlap(output, OperandOf(s))) return true;
-  }
-  return false;
+  return AnyOperandMeets(AllSteps(chain), output);
 }
 
 bool ChainReads(const Chain& chain, const ImageView<const float>& memory) {
@@ -207,8 +231,7 @@ bool ChainReads(const Chain& chain, const ImageView<const float>& memory) {
   size_t count;
   if (!SpanOf(memory, count)) return true;
   const Extent extent = ExtentOf(memory.data, count);
-  for (size_t i = 0; i < chain.size; ++i) {
-    const Step& s = chain.steps[i];
+  for (const Step& s : AllSteps(chain)) {
     const bool operand = s.kind == StepKind::kAdd || s.kind == StepKind::kMul;
     if (!operand && Meet(ExtentOf(s.data, s.size), extent)) return true;
     if (Meet(ExtentOf(s.shift, s.shift_size), extent)) return true;

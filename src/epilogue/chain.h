@@ -23,19 +23,22 @@ struct TilePos {
 
 struct Chain {
   // Runs every step on a tile: reads `in`, writes `out`, and keeps what lies between the steps in
-  // `scratch`, rows x cols with a stride of `cols` (it may be `in`). One function for each target.
+  // `scratch`, rows x cols with a stride of `cols` (it may be `in`), or where that is null in
+  // `out`, which then may not be an operand. One function for each target.
   using RunSteps = void (*)(const Chain& chain, TilePos pos, size_t rows, size_t cols,
                             const float* in, size_t in_stride, float* scratch, float* out,
                             size_t out_stride);
 
   const Step* steps = nullptr;
   size_t size = 0;
+  size_t rest = 0;                     // steps behind them that RunRest runs (SplitChain)
   const float* packed_bias = nullptr;  // of packed weights: comes before the steps
   RunSteps run = nullptr;
 
   // The frequent chains [bias] [add] [relu or clamp], each part optional, run in registers:
   // x + bias, + add, then the bounds (-inf and inf where there is none).
   bool in_registers = false;
+  size_t frequent = 0;  // steps, from the first on, that would
   const float* bias = nullptr;
   const Step* add = nullptr;
   float lo = -std::numeric_limits<float>::infinity();
@@ -75,6 +78,14 @@ Status CompileChain(const Epilogue& epilogue, const float* packed_bias, const Ou
   chain.in_registers = true;
   return {};
 }
+
+// Where a chain does not run in registers: leaves the steps that do not to RunRest, unless an
+// operand of them may be the output.
+void SplitChain(Chain& chain, const ImageView<const float>& output);
+
+// Those steps, in place, on outputs that are otherwise finished: a kernel calls it while they are
+// in L1, and for many at a time. A tile alone has too few to pay for a call.
+void RunRest(const Chain& chain, TilePos pos, size_t rows, size_t cols, float* y, size_t y_stride);
 
 // True where the output and all operands have no gaps between rows and pictures, so that the
 // output may be run as one row of images * height * width pixels.

@@ -1,5 +1,6 @@
-// The end of a register tile: the frequent chains on the accumulators themselves, every other chain
-// by Chain::run on a copy of the tile in L1.
+// The end of a register tile: the frequent chains on the accumulators themselves; of others what
+// SplitChain leaves here, or, where an operand is the output, all by Chain::run on a copy of the
+// tile in L1.
 // Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_EPILOGUE_FINISH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_EPILOGUE_FINISH_INL_H_

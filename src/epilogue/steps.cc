@@ -1,5 +1,9 @@
-// Runs a chain step by step over a tile that is hot in L1: how any chain fuses behind any kernel.
-#include "src/epilogue/chain.h"
+// Runs a chain over a tile that is hot in L1, several steps at a time: how any chain fuses behind
+// any kernel.
+#include <limits>
+#include <type_traits>
+
+#include "src/epilogue/pass.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "src/epilogue/steps.cc"
 #include "hwy/foreach_target.h"
@@ -9,79 +13,9 @@ HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 namespace {
 
-// A tile on its way through one step; `out` may be `in`.
-struct Pass {
-  const float* in;
-  size_t in_stride;
-  float* out;
-  size_t out_stride;
-  size_t rows, cols;
-};
-
-// out = op(in), where op sees only the value.
-template <class Op>
-void Each(const Pass& p, const Op& op) {
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  for (size_t r = 0; r < p.rows; ++r) {
-    const float* in = p.in + r * p.in_stride;
-    float* out = p.out + r * p.out_stride;
-    size_t c = 0;
-    for (; c + lanes <= p.cols; c += lanes) hn::StoreU(op(d, hn::LoadU(d, in + c)), d, out + c);
-    if (c < p.cols) {
-      const size_t rest = p.cols - c;
-      hn::StoreN(op(d, hn::LoadN(d, in + c, rest)), d, out + c, rest);
-    }
-  }
-}
-
-// out = op(in, a[c], b[c]), where a and b have one value a column (stride 0) or one an element.
-template <class Op>
-void EachWith(const Pass& p, const float* a, const float* b, size_t stride, const Op& op) {
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  for (size_t r = 0; r < p.rows; ++r) {
-    const float* in = p.in + r * p.in_stride;
-    float* out = p.out + r * p.out_stride;
-    const float* ar = a + r * stride;
-    const float* br = b + r * stride;
-    size_t c = 0;
-    for (; c + lanes <= p.cols; c += lanes) {
-      hn::StoreU(op(d, hn::LoadU(d, in + c), hn::LoadU(d, ar + c), hn::LoadU(d, br + c)), d,
-                 out + c);
-    }
-    if (c < p.cols) {
-      const size_t rest = p.cols - c;
-      hn::StoreN(
-          op(d, hn::LoadN(d, in + c, rest), hn::LoadN(d, ar + c, rest), hn::LoadN(d, br + c, rest)),
-          d, out + c, rest);
-    }
-  }
-}
-
-struct AddOp {
-  template <class D, class V>
-  HWY_INLINE V operator()(D, V x, V a, V) const {
-    return hn::Add(x, a);
-  }
-};
-struct MulOp {
-  template <class D, class V>
-  HWY_INLINE V operator()(D, V x, V a, V) const {
-    return hn::Mul(x, a);
-  }
-};
-struct AffineOp {
-  template <class D, class V>
-  HWY_INLINE V operator()(D, V x, V a, V b) const {
-    return Fma(x, a, b);
-  }
-};
+// A slope for each channel, from the tile's first on.
 struct PReluOp {
-  template <class D, class V>
-  HWY_INLINE V operator()(D d, V x, V a, V) const {
-    return WhereNegative(d, x, hn::Mul(x, a));
-  }
+  const float* slope;
 };
 struct ScaleOp {
   float factor;
@@ -91,64 +25,115 @@ struct ScaleOp {
   }
 };
 
-void RunActivation(const Step& s, const float* slope, const Pass& p) {
-  switch (s.act) {
-    case ActivationKind::kIdentity:
-      return Each(p, IdentityOp());
-    case ActivationKind::kRelu:
-      return Each(p, ReluOp());
-    case ActivationKind::kRelu6:
-      return Each(p, ClampOp{0.0f, 6.0f});
-    case ActivationKind::kLeakyRelu:
-      return Each(p, LeakyReluOp{s.lo});
-    case ActivationKind::kPRelu:
-      return EachWith(p, slope, slope, 0, PReluOp());
-    case ActivationKind::kElu:
-      return Each(p, EluOp{s.lo});
-    case ActivationKind::kSigmoid:
-      return Each(p, SigmoidOp());
-    case ActivationKind::kTanh:
-      return Each(p, TanhOp());
-    case ActivationKind::kSilu:
-      return Each(p, SiluOp());
-    case ActivationKind::kHardSigmoid:
-      return Each(p, HardSigmoidOp());
-    case ActivationKind::kHardSwish:
-      return Each(p, HardSwishOp());
-    case ActivationKind::kGeluErf:
-      return Each(p, GeluErfOp());
-    case ActivationKind::kGeluTanh:
-      return Each(p, GeluTanhOp());
-    case ActivationKind::kMish:
-      return Each(p, MishOp());
-    case ActivationKind::kExp:
-      return Each(p, ExpOp());
+template <class Op, class Load>
+HWY_INLINE VF Apply(const Op& op, const Load&, size_t, VF x) {
+  return op(DF(), x);
+}
+template <class Load>
+HWY_INLINE VF Apply(const PReluOp& op, const Load& load, size_t c, VF x) {
+  return WhereNegative(DF(), x, hn::Mul(x, load(op.slope + c)));
+}
+
+HWY_INLINE VF With(const Operand& operand, VF v, VF value) {
+  return operand.factor ? hn::Mul(v, value) : hn::Add(v, value);
+}
+
+// One vector of row r, from channel c on. The conditions are the same for all of a tile.
+template <class Op, class Load>
+HWY_INLINE VF OneVector(const Together& s, const Op& op, const Load& load, size_t r, size_t c,
+                        VF v) {
+  if (s.bias != nullptr) v = hn::Add(v, load(s.bias + c));
+  if (s.shift != nullptr) {
+    v = Fma(v, load(s.scale + c), load(s.shift + c));
+  } else if (s.scale != nullptr) {
+    v = hn::Mul(v, load(s.scale + c));
+  }
+  if (s.before.data != nullptr)
+    v = With(s.before, v, load(s.before.data + r * s.before.stride + c));
+  v = Apply(op, load, c, v);
+  if (s.after.data != nullptr) v = With(s.after, v, load(s.after.data + r * s.after.stride + c));
+  return v;
+}
+
+// out = what(load, r, c, in) for each vector of the tile.
+template <class What>
+HWY_INLINE void ForEachVector(const Pass& p, const What& what) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < p.rows; ++r) {
+    const float* in = p.in + r * p.in_stride;
+    float* out = p.out + r * p.out_stride;
+    size_t c = 0;
+    const auto all = [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); };
+    for (; c + lanes <= p.cols; c += lanes) hn::StoreU(what(all, r, c, all(in + c)), d, out + c);
+    if (c < p.cols) {
+      const size_t rest = p.cols - c;
+      const auto some = [&](const float* from) HWY_ATTR { return hn::LoadN(d, from, rest); };
+      hn::StoreN(what(some, r, c, some(in + c)), d, out + c, rest);
+    }
   }
 }
 
-void RunStep(const Step& s, const TilePos& pos, const Pass& p) {
-  const size_t c = pos.channel;
-  switch (s.kind) {
-    case StepKind::kBias:
-      return EachWith(p, s.data + c, s.data + c, 0, AddOp());
-    case StepKind::kAffine:
-      return EachWith(p, s.data + c, s.shift + c, 0, AffineOp());
-    case StepKind::kScale:
-      return Each(p, ScaleOp{s.lo});
-    case StepKind::kScaleChannels:
-      return EachWith(p, s.data + c, s.data + c, 0, MulOp());
-    case StepKind::kAdd: {
-      const float* operand = OperandAt(s, pos);
-      return EachWith(p, operand, operand, s.pixel_stride, AddOp());
-    }
-    case StepKind::kMul: {
-      const float* operand = OperandAt(s, pos);
-      return EachWith(p, operand, operand, s.pixel_stride, MulOp());
-    }
-    case StepKind::kAct:
-      return RunActivation(s, s.data + c, p);
-    case StepKind::kClamp:
-      return Each(p, ClampOp{s.lo, s.hi});
+// Nothing but the operation.
+template <class Op>
+HWY_NOINLINE void RunAlone(const Pass& p, const Op& op) {
+  ForEachVector(
+      p, [&](const auto& load, size_t, size_t c, VF v) HWY_ATTR { return Apply(op, load, c, v); });
+}
+
+template <class Op>
+HWY_NOINLINE void RunAll(const Pass& p, const Together& s, const Op& op) {
+  ForEachVector(p, [&](const auto& load, size_t r, size_t c, VF v)
+                       HWY_ATTR { return OneVector(s, op, load, r, c, v); });
+}
+
+template <class Op>
+HWY_INLINE void Run(const Pass& p, const Together& s, const Op& op) {
+  if constexpr (!kSmallCode || std::is_same_v<Op, IdentityOp>) {
+    if (kSmallCode || !s.op_alone()) return RunAll(p, s, op);
+  }
+  RunAlone(p, op);
+}
+
+void RunTogether(const Together& s, const Pass& p) {
+  if (s.op == nullptr) return Run(p, s, IdentityOp());
+  if (s.op->kind == StepKind::kScale) return Run(p, s, ScaleOp{s.op->lo});
+  if (s.op->kind == StepKind::kClamp) return Run(p, s, ClampOp{s.op->lo, s.op->hi});
+  switch (s.op->act) {
+    case ActivationKind::kIdentity:
+      return Run(p, s, IdentityOp());
+    case ActivationKind::kRelu:
+      if constexpr (kSmallCode) {  // the same bits by code that is there anyway
+        return Run(p, s, ClampOp{0.0f, std::numeric_limits<float>::infinity()});
+      } else {
+        return Run(p, s, ReluOp());
+      }
+    case ActivationKind::kRelu6:
+      return Run(p, s, ClampOp{0.0f, 6.0f});
+    case ActivationKind::kLeakyRelu:
+      return Run(p, s, LeakyReluOp{s.op->lo});
+    case ActivationKind::kPRelu:
+      return Run(p, s, PReluOp{s.slope});
+    case ActivationKind::kElu:
+      return Run(p, s, EluOp{s.op->lo});
+    case ActivationKind::kSigmoid:
+      return Run(p, s, SigmoidOp());
+    case ActivationKind::kTanh:
+      return Run(p, s, TanhOp());
+    case ActivationKind::kSilu:
+      return Run(p, s, SiluOp());
+    case ActivationKind::kHardSigmoid:
+      return Run(p, s, HardSigmoidOp());
+    case ActivationKind::kHardSwish:
+      return Run(p, s, HardSwishOp());
+    case ActivationKind::kGeluErf:
+      return Run(p, s, GeluErfOp());
+    case ActivationKind::kGeluTanh:
+      return Run(p, s, GeluTanhOp());
+    case ActivationKind::kMish:
+      return Run(p, s, MishOp());
+    case ActivationKind::kExp:
+      return Run(p, s, ExpOp());
   }
 }
 
@@ -156,30 +141,8 @@ void RunStep(const Step& s, const TilePos& pos, const Pass& p) {
 
 void RunChain(const Chain& chain, TilePos pos, size_t rows, size_t cols, const float* in,
               size_t in_stride, float* scratch, float* out, size_t out_stride) {
-  Pass p{in, in_stride, scratch, cols, rows, cols};
-  const size_t count = chain.size + (chain.packed_bias != nullptr ? 1 : 0);
-  if (count == 0) {
-    p.out = out;
-    p.out_stride = out_stride;
-    return Each(p, IdentityOp());
-  }
-  // Only the last step writes the output, so operands may be the output itself.
-  for (size_t i = 0; i < count; ++i) {
-    if (i + 1 == count) {
-      p.out = out;
-      p.out_stride = out_stride;
-    }
-    if (chain.packed_bias == nullptr) {
-      RunStep(chain.steps[i], pos, p);
-    } else if (i == 0) {
-      const float* bias = chain.packed_bias + pos.channel;
-      EachWith(p, bias, bias, 0, AddOp());
-    } else {
-      RunStep(chain.steps[i - 1], pos, p);
-    }
-    p.in = scratch;
-    p.in_stride = cols;
-  }
+  RunPasses(RunTogether, kSmallCode, chain, pos, {in, in_stride, out, out_stride, rows, cols},
+            scratch);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

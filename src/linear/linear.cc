@@ -97,6 +97,7 @@ HWY_INLINE Status Prepare(const MatView<const float>& x, const PackedLinear& w,
       !status.ok()) {
     return status;
   }
+  if (!chain.in_registers) SplitChain(chain, AsImage(y));
   args = {x.data,
           x.stride,
           y.rows,
@@ -118,6 +119,23 @@ size_t WorkOf(const LinearArgs& args) {
 
 size_t PanelsOf(const LinearArgs& args) { return PaddedOutputs(args.outputs) / kPanelOutputs; }
 
+// Rows [m0, m1) of outputs [n0, n1). Steps that do not run in registers follow while the outputs
+// are in L2.
+void RunRows(Kernel kernel, const LinearArgs& args, size_t m0, size_t m1, size_t n0, size_t n1) {
+  if (args.chain->rest == 0) return kernel(args, m0, m1, n0, n1);
+  constexpr size_t kLeast = 48;  // whole tiles, enough to read all weights again for
+  const size_t room = arch::Caches().l2 / 4 / sizeof(float);
+  const size_t rows =
+      std::max(Quotient(Quotient(room, std::max(n1 - n0, size_t{1})), kLeast), size_t{1}) * kLeast;
+  while (m0 < m1) {
+    const size_t stop = m0 + std::min(rows, m1 - m0);
+    kernel(args, m0, stop, n0, n1);
+    RunRest(*args.chain, {.pixel = m0, .channel = n0}, stop - m0, n1 - n0,
+            args.y + m0 * args.y_stride + n0, args.y_stride);
+    m0 = stop;
+  }
+}
+
 // Layers with the same rows. Their outputs, in whole panels, follow each other and are split, or
 // the rows are: whichever there are more of to hand out.
 struct LinearPart {
@@ -128,14 +146,14 @@ struct LinearPart {
     size_t first = 0;  // of the layer's panels
     for (const LinearArgs& args : layers) {
       if (by_rows) {
-        kernel(args, begin, end, 0, args.outputs);
+        RunRows(kernel, args, begin, end, 0, args.outputs);
         continue;
       }
       const size_t last = first + PanelsOf(args);
       if (begin < last && first < end) {
         const size_t n = (std::max(begin, first) - first) * kPanelOutputs;
-        kernel(args, 0, args.rows, n,
-               std::min((std::min(end, last) - first) * kPanelOutputs, args.outputs));
+        RunRows(kernel, args, 0, args.rows, n,
+                std::min((std::min(end, last) - first) * kPanelOutputs, args.outputs));
       }
       first = last;
     }

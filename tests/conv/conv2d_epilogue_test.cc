@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "arch/cache.h"
 #include "tests/conv/conv_case.h"
 #include "tests/support/chains.h"
 
@@ -139,6 +140,57 @@ TEST(Conv2dEpilogue, EveryChainEqualsItsSteps) { CheckChains(Cases(), AllChains(
 
 TEST(Conv2dEpilogue, DeepSumsKeepTheOperandsUntilTheEnd) {
   CheckChains(DeepCases(), FewChains(), __LINE__);
+}
+
+// Outputs that do not stay in a cache: steps that do not run in registers follow some rows at a
+// time. With and without gaps between rows, dense and depthwise, in parts.
+TEST(Conv2dEpilogue, LargeOutputsAreFinishedInPieces) {
+  const size_t pixels = arch::Caches().l2 / sizeof(float) / 33;  // four pieces
+  const std::vector<ConvCase> cases = {
+      {.shape = {.outputs = 33, .channels = 2}, .images = 3, .height = 7, .width = pixels / 19},
+      {.shape = {.outputs = 33, .channels = 2},
+       .images = 2,
+       .height = pixels / 61,
+       .width = 31,
+       .has_bias = true,
+       .layout = 3},
+      {.shape = {.outputs = 40,
+                 .channels = 40,
+                 .kernel_h = 3,
+                 .kernel_w = 3,
+                 .groups = 40,
+                 .padding = {1, 1, 1, 1}},
+       .images = 2,
+       .height = 33,
+       .width = 17,
+       .layout = 5},
+  };
+  const std::vector<Chain> chains = {
+      {"HardSwish", {{.act = ActivationKind::kHardSwish}}},
+      {"Add, HardSwish, Mul, PRelu",
+       {{.kind = StepKind::kAdd},
+        {.act = ActivationKind::kHardSwish},
+        {.kind = StepKind::kMul},
+        {.act = ActivationKind::kPRelu}}},
+      {"HardSwish, Add itself",
+       {{.act = ActivationKind::kHardSwish}, {.kind = StepKind::kAdd, .self = true}}},
+  };
+  Random random(__LINE__);
+  for (const ConvCase& c : cases) {
+    SCOPED_TRACE(c.Name());
+    const ConvRig rig(c, random);
+    const ChainData data(rig.OutPixels(), c.shape.outputs, __LINE__);
+    ForEachTarget([&](std::string_view target) {
+      if (IsSlow(target)) return;
+      for (const Chain& chain : chains) {
+        const std::vector<float> expected = Unfused(rig, data, chain);
+        for (const size_t threads : {1, 3}) {
+          EXPECT_SAME_BITS(Fused(rig, data, chain, {.threads = threads}), expected) << chain.name;
+        }
+      }
+    });
+    if (HasFailure()) return;
+  }
 }
 
 // The packed bias counts as the first step.

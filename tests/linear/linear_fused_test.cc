@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "arch/cache.h"
 #include "lanefuse/linear.h"
 #include "lanefuse/target.h"
 #include "tests/linear/linear_case.h"
@@ -87,6 +88,31 @@ TEST(LinearFused, ChainsAtEveryTail) {
   for (size_t rows = 1; rows <= 30; ++rows) {
     for (const size_t outputs : {15, 16, 32, 47, 64, 66, 129}) check(rows, outputs, 34);
   }
+}
+
+// An output that does not stay in L2: steps that do not run in registers follow some rows at a
+// time.
+TEST(LinearFused, LargeOutputsAreFinishedInPieces) {
+  Random random(__LINE__);
+  const size_t rows = arch::Caches().l2 / sizeof(float) / 33;
+  const LinearCase layer({.rows = rows, .outputs = 33, .inputs = 2, .y_gap = 2}, Data::kUniform,
+                         random);
+  const ChainData data(rows, 33, __LINE__);
+  const std::vector<Chain> chains = {
+      {"Silu, Mul", {{.act = ActivationKind::kSilu}, {.kind = StepKind::kMul}}},
+      {"Bias, HardSwish, Bias",
+       {{.kind = StepKind::kBias}, {.act = ActivationKind::kHardSwish}, {.kind = StepKind::kBias}}},
+  };
+  ForEachTarget([&](std::string_view target) {
+    if (IsSlow(target)) return;
+    for (const Chain& chain : chains) {
+      const std::vector<float> unfused = Unfused(layer, data, chain);
+      for (const size_t threads : {1, 2}) {
+        RunFused(layer, data, chain, {.threads = threads});
+        EXPECT_SAME_BITS(layer.y.view(), unfused) << layer.name() << ": " << chain.name;
+      }
+    }
+  });
 }
 
 TEST(LinearFused, EveryActivationFollowsItsFormula) {
