@@ -44,8 +44,9 @@ const Step* TakeSteps(const TilePos& pos, bool ops_alone, const Step* step, cons
         together.slope = channels;
       }
     } else {
-      (place == kBefore ? together.before : together.after) = {
-          OperandAt(*step, pos), step->pixel_stride, step->kind == StepKind::kMul};
+      const Operand operand = {OperandAt(*step, pos), step->pixel_stride,
+                               step->kind == StepKind::kMul};
+      (place == kBefore ? together.before : together.after) = operand;
     }
   }
   return step;
