@@ -20,7 +20,13 @@ struct ApplyPart {
   bool by_rows;
 
   void operator()(size_t begin, size_t end) const {
-    if (by_rows && x.cols <= kBlock) {
+    if (chain.size <= 1) {
+      // A single step leaves nothing behind that should stay in L1.
+      const size_t r = by_rows ? begin : 0, c = by_rows ? 0 : begin;
+      chain.run(chain, {.pixel = r, .channel = c}, by_rows ? end - begin : x.rows,
+                by_rows ? x.cols : end - begin, x.data + r * x.stride + c, x.stride, nullptr,
+                y.data + r * y.stride + c, y.stride);
+    } else if (by_rows && x.cols <= kBlock) {
       // Several short rows at a time.
       alignas(64) float scratch[kBlock];
       const size_t step = kBlock / x.cols;

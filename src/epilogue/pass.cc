@@ -52,38 +52,43 @@ const Step* TakeSteps(const TilePos& pos, bool ops_alone, const Step* step, cons
   return step;
 }
 
+// Where all channels are alike, rows without gaps are one row.
+void RunPass(PassRunner run, const Together& together, const Pass& p) {
+  if (p.rows > 1 && p.in_stride == p.cols && p.out_stride == p.cols && together.op_alone() &&
+      together.slope == nullptr) {
+    return run(together, {p.in, 0, p.out, 0, 1, p.rows * p.cols});
+  }
+  run(together, p);
+}
+
 }  // namespace
 
-void RunPasses(void (*pass)(const Together&, const Pass&), bool ops_alone, const Chain& chain,
-               const TilePos& pos, Pass tile, float* scratch) {
-  const Pass whole = tile;
-  const size_t scratch_stride = scratch == nullptr ? tile.out_stride : tile.cols;
-  if (scratch == nullptr) scratch = tile.out;
-  tile.out = scratch;
-  tile.out_stride = scratch_stride;
+void RunPasses(PassRunner run, bool ops_alone, const Chain& chain, const TilePos& pos,
+               const Pass& tile, float* scratch) {
   const Step* step = chain.steps;
   const Step* const end = step + chain.size;
-  const float* bias = chain.packed_bias == nullptr ? nullptr : chain.packed_bias + pos.channel;
+  Together first;
+  if (chain.packed_bias != nullptr) first.bias = chain.packed_bias + pos.channel;
+  step = TakeSteps(pos, ops_alone, step, end, first);
+  if (step == end) return RunPass(run, first, tile);
+  Pass p = tile;
+  if (scratch != nullptr) {
+    p.out = scratch;
+    p.out_stride = tile.cols;
+  }
+  RunPass(run, first, p);
+  p.in = p.out;
+  p.in_stride = p.out_stride;
   // Only the last pass writes the output, so operands may be the output itself.
-  do {
+  while (step != end) {
     Together together;
-    together.bias = bias;
-    bias = nullptr;
     step = TakeSteps(pos, ops_alone, step, end, together);
     if (step == end) {
-      tile.out = whole.out;
-      tile.out_stride = whole.out_stride;
+      p.out = tile.out;
+      p.out_stride = tile.out_stride;
     }
-    if (together.op_alone() && together.slope == nullptr && tile.in_stride == tile.cols &&
-        tile.out_stride == tile.cols) {
-      // Where all channels are alike, rows without gaps are one row.
-      pass(together, {tile.in, 0, tile.out, 0, 1, tile.rows * tile.cols});
-    } else {
-      pass(together, tile);
-    }
-    tile.in = scratch;
-    tile.in_stride = scratch_stride;
-  } while (step != end);
+    RunPass(run, together, p);
+  }
 }
 
 }  // namespace lanefuse

@@ -31,7 +31,7 @@ struct Together {
   const float* scale = nullptr;
   const float* shift = nullptr;  // scale alone: a product; both: a fused multiply-add
   Operand before;
-  const Step* op = nullptr;  // an activation, a clamp or a factor
+  const Step* op = nullptr;      // an activation, a clamp or a factor
   const float* slope = nullptr;  // of a PReLU
   Operand after;
 
@@ -40,10 +40,11 @@ struct Together {
   }
 };
 
-// Cuts a chain into passes and runs each with `pass`. `ops_alone`: no pass has anything beside an
+// Cuts a chain into passes and runs each. `ops_alone`: no pass has anything beside an
 // operation. The rest as in Chain::RunSteps.
-void RunPasses(void (*pass)(const Together&, const Pass&), bool ops_alone, const Chain& chain,
-               const TilePos& pos, Pass tile, float* scratch);
+using PassRunner = void (*)(const Together&, const Pass&);
+void RunPasses(PassRunner run, bool ops_alone, const Chain& chain, const TilePos& pos,
+               const Pass& tile, float* scratch);
 
 }  // namespace lanefuse
 

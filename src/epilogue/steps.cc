@@ -74,15 +74,21 @@ HWY_INLINE void ForEachVector(const Pass& p, const What& what) {
   }
 }
 
-// Nothing but the operation.
+// Nothing but the operation. What is the same for all vectors is copied: a vector that is stored
+// might, for all that the compiler knows, change it where it lies.
 template <class Op>
-HWY_NOINLINE void RunAlone(const Pass& p, const Op& op) {
+HWY_NOINLINE void RunAlone(const Pass& pass, const Op& op_of_pass) {
+  const Pass p = pass;
+  const Op op = op_of_pass;
   ForEachVector(
       p, [&](const auto& load, size_t, size_t c, VF v) HWY_ATTR { return Apply(op, load, c, v); });
 }
 
 template <class Op>
-HWY_NOINLINE void RunAll(const Pass& p, const Together& s, const Op& op) {
+HWY_NOINLINE void RunAll(const Pass& pass, const Together& together, const Op& op_of_pass) {
+  const Pass p = pass;
+  const Together s = together;
+  const Op op = op_of_pass;
   ForEachVector(p, [&](const auto& load, size_t r, size_t c, VF v)
                        HWY_ATTR { return OneVector(s, op, load, r, c, v); });
 }
