@@ -32,16 +32,15 @@ const Step* TakeSteps(const TilePos& pos, bool ops_alone, const Step* step, cons
     if (place == kBefore && free > kBefore) place = kAfter;
     if (place < free || (ops_alone && place == kOp && free != kBias)) break;
     free = ops_alone && place == kOp ? kNone : place + 1;
-    const float* const channels = step->data + pos.channel;
     if (place == kBias) {
-      together.bias = channels;
+      together.bias = step->data + pos.channel;
     } else if (place == kScale) {
-      together.scale = channels;
+      together.scale = step->data + pos.channel;
       if (step->kind == StepKind::kAffine) together.shift = step->shift + pos.channel;
     } else if (place == kOp) {
       together.op = step;
       if (step->kind == StepKind::kAct && step->act == ActivationKind::kPRelu) {
-        together.slope = channels;
+        together.slope = step->data + pos.channel;
       }
     } else {
       const Operand operand = {OperandAt(*step, pos), step->pixel_stride,

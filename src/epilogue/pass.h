@@ -40,8 +40,8 @@ struct Together {
   }
 };
 
-// Cuts a chain into passes and runs each. `ops_alone`: no pass has anything beside an
-// operation. The rest as in Chain::RunSteps.
+// Cuts a chain into passes and runs each. `ops_alone`: no pass has anything beside an operation.
+// The rest as in Chain::RunSteps.
 using PassRunner = void (*)(const Together&, const Pass&);
 void RunPasses(PassRunner run, bool ops_alone, const Chain& chain, const TilePos& pos,
                const Pass& tile, float* scratch);

@@ -34,10 +34,6 @@ HWY_INLINE VF Apply(const PReluOp& op, const Load& load, size_t c, VF x) {
   return WhereNegative(DF(), x, hn::Mul(x, load(op.slope + c)));
 }
 
-HWY_INLINE VF With(const Operand& operand, VF v, VF value) {
-  return operand.factor ? hn::Mul(v, value) : hn::Add(v, value);
-}
-
 // One vector of row r, from channel c on. The conditions are the same for all of a tile.
 template <class Op, class Load>
 HWY_INLINE VF OneVector(const Together& s, const Op& op, const Load& load, size_t r, size_t c,
@@ -48,11 +44,14 @@ HWY_INLINE VF OneVector(const Together& s, const Op& op, const Load& load, size_
   } else if (s.scale != nullptr) {
     v = hn::Mul(v, load(s.scale + c));
   }
-  if (s.before.data != nullptr)
-    v = With(s.before, v, load(s.before.data + r * s.before.stride + c));
+  const auto with = [&](const Operand& operand) HWY_ATTR {
+    if (operand.data == nullptr) return v;
+    const VF value = load(operand.data + r * operand.stride + c);
+    return operand.factor ? hn::Mul(v, value) : hn::Add(v, value);
+  };
+  v = with(s.before);
   v = Apply(op, load, c, v);
-  if (s.after.data != nullptr) v = With(s.after, v, load(s.after.data + r * s.after.stride + c));
-  return v;
+  return with(s.after);
 }
 
 // out = what(load, r, c, in) for each vector of the tile.
