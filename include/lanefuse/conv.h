@@ -74,13 +74,11 @@ class PackedConv2d {
 // Order     From 0, one fused multiply-add for each tap (row-major) and channel, ascending. A tap
 //           in the padding adds 0 * w like any other (so an infinite weight there gives NaN).
 // Shapes    x: N x H x W x channels; y: N x OH x OW x outputs. An empty output is success.
-// Memory    y must not overlap x or w; an Add or Mul operand may be y itself. No im2col and no
-// other
-//           buffer: < 8 KiB of stack. No alignment needed; reads [0, channels) of each pixel.
+// Memory    y must not overlap x or w; an Add or Mul operand may be y itself. No im2col, no buffer:
+//           < 8 KiB of stack. No alignment needed; reads [0, channels) of each pixel.
 // Errors    kInvalidArgument, kShapeMismatch, kOverlap; on error y is untouched.
 // Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum |x w| to first order, K = taps * channels of
-// a
-//           group. Bits equal on every target with FMA, for any number of images and threads.
+//           a group. Bits equal on every target with FMA, for any number of images and threads.
 // Threads   Output rows are split when there are at least 2^18 multiply-adds a thread.
 // Method    Direct convolution on register tiles of pixels x outputs; the indirect idea of Dukhan
 //           (arXiv 1907.02129) with the addresses of one tile at a time.
