@@ -3,7 +3,6 @@
 // scratch. Wrong calls: block_wrong_test.cc.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 

@@ -154,16 +154,7 @@ TEST(Conv2dEpilogue, LargeOutputsAreFinishedInPieces) {
        .width = 31,
        .has_bias = true,
        .layout = 3},
-      {.shape = {.outputs = 40,
-                 .channels = 40,
-                 .kernel_h = 3,
-                 .kernel_w = 3,
-                 .groups = 40,
-                 .padding = {1, 1, 1, 1}},
-       .images = 2,
-       .height = 33,
-       .width = 17,
-       .layout = 5},
+      {.shape = Depthwise(40), .images = 2, .height = 33, .width = 17, .layout = 5},
   };
   const std::vector<Chain> chains = {
       {"HardSwish", {{.act = ActivationKind::kHardSwish}}},
