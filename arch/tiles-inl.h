@@ -55,6 +55,11 @@ constexpr size_t kVectorTileFourChains = kVectorRegisters == 32 ? 1 : 2;
 // they have no load to spare for it, and want less (0: none).
 constexpr size_t kPrefetchAhead = kVectorRegisters == 32 ? 16 : 0;
 
+// Whether tiles ask for the weights of those that come after all of them: a line in every
+// kAskEvery steps, so that as many tiles ask for a panel.
+constexpr bool kPrefetchNext = !kSmallCode;
+constexpr size_t kAskEvery = kVectorRegisters == 32 ? 1 : 4;
+
 // Whether a tile asks for the tensor that it adds before it begins. Residuals of large images: a
 // tenth faster on AVX2; with 32 registers a tile wants four times as many lines, and gains nothing.
 constexpr bool kPrefetchOperand = !kSmallCode && kVectorRegisters == 16;

@@ -14,22 +14,11 @@
 #include "src/common/ops-inl.h"
 #include "src/common/runs.h"
 #include "src/common/taps.h"
+#include "src/common/weights-inl.h"
 #include "src/epilogue/finish-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
-
-// Packed weights from the tile's first output on. Vector v of a tile holds outputs
-// [v * lanes, (v + 1) * lanes): part of panel v * lanes / 16.
-struct TileWeights {
-  const float* first;
-  size_t panel_stride;
-
-  HWY_INLINE const float* Vector(size_t v) const {
-    const size_t lane = v * hn::Lanes(DF());
-    return first + lane / kPanel * panel_stride + lane % kPanel;
-  }
-};
 
 template <size_t kVectors>
 HWY_INLINE void MulAddRow(VF a, VF w0, VF w1, VF w2, VF w3, VF& c0, VF& c1, VF& c2, VF& c3) {
@@ -58,22 +47,6 @@ HWY_INLINE VF Factor(VF factors, const float& a) {
 
 template <int kLane>
 struct Lane {};
-
-// Asks for the weights that this tile wants kPrefetchAhead steps from now: a panel is a stream that
-// the hardware follows only within a page, and 64 steps are a page. One or two rows have no load to
-// spare for it; with one or two vectors a tile is short of instructions: 4 to 9 % slower with it.
-template <size_t kRows, size_t kVectors>
-HWY_INLINE void PrefetchWeights(const float* b0, const float* b1, const float* b2,
-                                const float* b3) {
-  if constexpr (kPrefetchAhead != 0 && kRows > 2 && kVectors > 2) {
-    constexpr size_t kAhead = kPrefetchAhead * kPanel;
-    const size_t lanes = hn::Lanes(DF());
-    hwy::Prefetch(b0 + kAhead);
-    if (lanes == kPanel) hwy::Prefetch(b1 + kAhead);
-    if (lanes >= kPanel / 2) hwy::Prefetch(b2 + kAhead);
-    if (kVectors > 3 && lanes == kPanel) hwy::Prefetch(b3 + kAhead);
-  }
-}
 
 // Asks for the operand that a tile adds at its end.
 template <size_t kRows>
@@ -117,8 +90,9 @@ constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
 
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 8
 // rows of one vector. Named accumulators, because SVE vectors cannot be array elements; rows 6 and
-// 7 have the second ones of rows 0 and 1.
-template <size_t kRows, size_t kVectors, Source kSource>
+// 7 have the second ones of rows 0 and 1. kAsks: of one run, each of them asks for a part of what
+// is at weights.next, of others for its own weights.
+template <size_t kRows, size_t kVectors, Source kSource, bool kAsks = false>
 LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights,
                                           const TileOut& out, size_t count) {
   const DF d;
@@ -148,6 +122,8 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
     const float* b1 = kKeep ? kept1 : weights.Vector(kVectors > 1 ? 1 : 0);
     const float* b2 = kKeep ? kept2 : weights.Vector(kVectors > 2 ? 2 : 0);
     const float* b3 = kKeep ? kept3 : weights.Vector(kVectors > 3 ? 3 : 0);
+    const float* next =
+        kAsks && kSource == Source::kRun ? weights.next + tile * weights.Part() : nullptr;
     const auto pass = [&](size_t steps) HWY_ATTR __attribute__((always_inline)) {
       b0 += steps * kPanel;
       b1 += steps * kPanel;
@@ -164,8 +140,10 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
         const VF v1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
         const VF v2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanel) : zero;
         const VF v3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanel) : zero;
-        PrefetchWeights<kRows, kVectors>(b0 + k * kPanel, b1 + k * kPanel, b2 + k * kPanel,
-                                         b3 + k * kPanel);
+        if constexpr (kSmallCode || (kAsks && kSource != Source::kRun)) {
+          PrefetchWeights<kRows, kVectors>(b0 + k * kPanel, b1 + k * kPanel, b2 + k * kPanel,
+                                           b3 + k * kPanel);
+        }
         const auto row = [&](const float* a, VF x, VF& c0, VF& c1, VF& c2, VF& c3) HWY_ATTR
             __attribute__((always_inline)) {
           MulAddRow<kVectors>(Factor<kLane>(x, a[k]), v0, v1, v2, v3, c0, c1, c2, c3);
@@ -215,6 +193,15 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           if constexpr (kRows > 5) on(a5);
           if constexpr (kRows > 6) on(a6);
           if constexpr (kRows > 7) on(a7);
+        }
+      }
+      if constexpr (kAsks && kSource == Source::kRun) {
+        for (; k + 4 <= steps; k += 4) {
+          for (size_t i = 0; i < 4; i += kAskEvery, next += kPanel) PrefetchToL2(next);
+          step(Lane<0>(), k, zero, zero, zero, zero, zero, zero);
+          step(Lane<0>(), k + 1, zero, zero, zero, zero, zero, zero);
+          step(Lane<0>(), k + 2, zero, zero, zero, zero, zero, zero);
+          step(Lane<0>(), k + 3, zero, zero, zero, zero, zero, zero);
         }
       }
 #pragma GCC unroll kTileUnroll
@@ -288,6 +275,27 @@ constexpr size_t PieceOf(size_t rows) {
   return rows >= kRowTile ? kRowTile : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
 }
 
+// Tiles of (nearly) full height, which may ask for weights.
+template <size_t kRows, size_t kVectors, Source kSource>
+HWY_INLINE void FullTiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
+                          size_t count) {
+  if constexpr (kPrefetchNext && kSource == Source::kRun && kVectors == kVectorTile) {
+    if (const size_t ask = std::min(count, weights.next_parts); ask != 0) {
+      Tiles<kRows, kVectors, kSource, true>(taps, weights, out, ask);
+      if (ask == count) return;
+      Taps others = taps;
+      others.data += ask * taps.tile_step;
+      TileOut to = out;
+      to.y += ask * kRows * out.y_stride;
+      to.pos.pixel += ask * kRows;
+      return Tiles<kRows, kVectors, kSource>(others, weights, to, count - ask);
+    }
+  } else if constexpr (kPrefetchAhead != 0 && !kSmallCode && kVectors > 2) {
+    if (weights.large) return Tiles<kRows, kVectors, kSource, true>(taps, weights, out, count);
+  }
+  Tiles<kRows, kVectors, kSource>(taps, weights, out, count);
+}
+
 template <size_t kVectors, Source kSource>
 HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, size_t count) {
@@ -296,13 +304,13 @@ HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weigh
   if (rows == 4) return Tiles<4, kVectors, kSource>(taps, weights, out, count);
   if constexpr (!kSmallCode) {
     if (rows == 3) return Tiles<3, kVectors, kSource>(taps, weights, out, count);
-    if (rows == 5) return Tiles<5, kVectors, kSource>(taps, weights, out, count);
+    if (rows == 5) return FullTiles<5, kVectors, kSource>(taps, weights, out, count);
   }
   if constexpr (kVectors == 1 && kRowTileOneVector > kRowTile) {
     if (rows == 7) return Tiles<7, 1, kSource>(taps, weights, out, count);
     if (rows == 8) return Tiles<8, 1, kSource>(taps, weights, out, count);
   }
-  return Tiles<kRowTile, kVectors, kSource>(taps, weights, out, count);
+  return FullTiles<kRowTile, kVectors, kSource>(taps, weights, out, count);
 }
 
 // How many vectors a tile of `rows` rows may have.

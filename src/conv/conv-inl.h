@@ -22,6 +22,8 @@ HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t chann
 // Outputs [n0, n1) of groups [g0, g1): what ConvDenseBlock makes at a time, in blocks of `width`.
 struct DenseBlock {
   size_t g0, g1, n0, n1, width;
+  size_t next = 0;     // outputs of the next block, where this one asks for its weights
+  bool large = false;  // L2 has no room for the weights of two
 };
 
 // Units (tiles) [begin, end) of a block of a dense convolution. Tiles that find their inputs alike
@@ -70,7 +72,12 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
     for (size_t g = block.g0; g < block.g1; ++g) {
       const float* group = args.panels + g * group_stride;
       for (size_t n = block.n0; n < block.n1; n += block.width) {
-        const TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
+        TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
+        weights.large = block.large;
+        if (kPrefetchNext && block.next != 0) {
+          weights.SetNext(weights.first + block.width / kPanel * panel_stride, block.next);
+          weights.Advance(unit - begin);
+        }
         const size_t cols = std::min(block.width, block.n1 - n);
         const TileOut out = ConvOut(args, t, g * outputs + n, cols);
         if (strided == Strided::kNot) {
@@ -122,10 +129,14 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
     return ConvDenseBlock(args, begin, end, {0, s.groups, 0, outputs, width}, together);
   }
   const size_t block = all_weights ? outputs : width;
+  const bool large = 2 * depth * width * sizeof(float) > args.large_weights;
+  const bool asks = kPrefetchNext && !all_weights && !large;
   for (size_t g = 0; g < s.groups; ++g) {
     for (size_t n = 0; n < outputs; n += block) {
-      ConvDenseBlock(args, begin, end, {g, g + 1, n, std::min(n + block, outputs), width},
-                     all_weights ? together : args.tiles);
+      DenseBlock part{g, g + 1, n, std::min(n + block, outputs), width};
+      part.large = large;
+      if (asks && n + block < outputs) part.next = std::min(block, outputs - n - block);
+      ConvDenseBlock(args, begin, end, part, all_weights ? together : args.tiles);
     }
   }
 }

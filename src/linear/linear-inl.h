@@ -131,12 +131,20 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
   if (tiles > 1 && args.inputs * width * sizeof(float) > args.large_weights && width > kPanel) {
     width /= 2;
   }
+  // Where the weights do not stay in L2, the next block is asked for while this one does.
+  const size_t depth_bytes = args.inputs * sizeof(float);
+  const bool asks = kPrefetchNext && depth_bytes * (n1 - n0) > args.large_weights &&
+                    depth_bytes * 2 * width <= args.large_weights;
   for (; n < n1; n += width) {
-    const TileWeights weights = LinearWeights(args, n);
+    TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);
+    if (asks && n + cols < n1) {
+      weights.SetNext(LinearWeights(args, n + cols).first, std::min(width, n1 - n - cols));
+    }
     if (higher != 0) {
       RunTiles<kOneRun>(height + 1, LinearTaps(args, m0, height + 1), weights,
                         LinearOut(args, m0, n, cols), higher);
+      if (kPrefetchNext) weights.Advance(higher);
     }
     if (higher != tiles) {
       const size_t m = m0 + higher * (height + 1);
