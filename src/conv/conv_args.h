@@ -140,11 +140,11 @@ class TileCursor {
 // the image, and kZeros for those in the padding.
 struct TapTable {
   static constexpr size_t kColumns = 17;  // seven taps at stride 2: (6 - 1) * 2 + 7
-  static constexpr size_t kRows = 8;      // of taps, and one for a second row of outputs
-  const float* pixel[kRows][kColumns];
+  static constexpr size_t kRows = 8;      // of taps, and those of further rows of outputs
+  using Row = const float* [kColumns];
+  Row pixel[kRows];
 
-  // For the channels from `channel` on, of the tile and of the `rows` - 1 below it. True where they
-  // meet the padding.
+  // The first `rows` rows, for the channels from `channel` on. True where they meet the padding.
   bool Fill(const ConvArgs& args, const ConvTile& t, size_t channel, size_t rows);
 };
 

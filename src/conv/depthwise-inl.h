@@ -140,57 +140,70 @@ HWY_INLINE bool FitsTable(const Conv2dShape& s) {
 }
 
 // All channels of the tile at `cursor` and of those of its height behind it that end at unit
-// `most` or before it; with kRows = 2 also of the tiles below them. How many tiles of a row.
-template <size_t kTaps, size_t kStride, size_t kRows>
-HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most) {
+// `most` or before it, and of the tiles below them: `rows` rows of outputs in all, which one table
+// serves, in pairs where neighbours share inputs. How many tiles of a row.
+template <size_t kTaps, size_t kStride>
+HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
+                                      size_t rows) {
+  constexpr bool kPairs = kDepthwiseRows == 2 && kTaps == 3 && kStride == 1;
+  const Conv2dShape& s = *args.shape;
   const ConvTile& t = cursor.tile();
-  const size_t step = t.pixels * args.shape->stride_w * args.x.pixel_stride;
+  const size_t step = t.pixels * s.stride_w * args.x.pixel_stride;
   TapTable table;
   size_t count = 1;
   static_assert(kMaxTileCols <= kZeroRun);
-  for (size_t first = 0; first < args.shape->channels; first += kMaxTileCols) {
-    const bool border = table.Fill(args, t, first, kRows);
+  for (size_t first = 0; first < s.channels; first += kMaxTileCols) {
+    const bool border = table.Fill(args, t, first, s.kernel_h + (rows - 1) * s.stride_h);
     if (!border) count = cursor.Together(most, args.inner_end);
-    const size_t cols = std::min(kMaxTileCols, args.shape->channels - first);
-    DepthwiseOut row(ConvOut(args, t, first, cols));
-    if constexpr (kRows == 1) {
-      for (size_t i = 0; i < count; ++i, row.Advance(t.pixels)) {
-        DepthwiseTablePixels<kTaps, kStride>(table, args, t.pixels, first, i * step, row.out,
-                                             row.finish);
+    const size_t cols = std::min(kMaxTileCols, s.channels - first);
+    const auto out = [&](size_t r) HWY_ATTR {
+      return DepthwiseOut(ConvOut(args, {t.image, t.row + r, t.pixel, t.pixels}, first, cols));
+    };
+    size_t r = 0;
+    if constexpr (kPairs) {
+      for (; s.stride_h == 1 && r + 2 <= rows; r += 2) {
+        DepthwiseOut row = out(r);
+        DepthwiseOut below = out(r + 1);
+        for (size_t i = 0; i < count; ++i, row.Advance(t.pixels), below.Advance(t.pixels)) {
+          DepthwiseTableTwoRowsPixels(table.pixel + r, args, t.pixels, first, i * step, row, below);
+        }
       }
-    } else {
-      DepthwiseOut below(ConvOut(args, {t.image, t.row + 1, t.pixel, t.pixels}, first, cols));
-      for (size_t i = 0; i < count; ++i, row.Advance(t.pixels), below.Advance(t.pixels)) {
-        DepthwiseTableTwoRowsPixels(table, args, t.pixels, first, i * step, row, below);
+    }
+    for (; r < rows; ++r) {
+      DepthwiseOut row = out(r);
+      for (size_t i = 0; i < count; ++i, row.Advance(t.pixels)) {
+        DepthwiseTablePixels<kTaps, kStride>(table.pixel + r * s.stride_h, args, t.pixels, first,
+                                             i * step, row.out, row.finish);
       }
     }
   }
   return count;
 }
 
-// All channels of units (tiles) [begin, end): rows in pairs where neighbours share inputs.
+// All channels of units (tiles) [begin, end), as many whole rows at a time as fit a table.
 template <size_t kTaps, size_t kStride>
 HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end) {
-  constexpr bool kPairs = kDepthwiseRows == 2 && kTaps == 3 && kStride == 1;
-  const bool pairs = kPairs && args.shape->stride_h == 1 && args.shape->dilation_h == 1;
+  const Conv2dShape& s = *args.shape;
+  const size_t most =
+      kSmallCode || s.dilation_h != 1 ? 1 : Quotient(TapTable::kRows - s.kernel_h, s.stride_h) + 1;
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end;) {
-    if constexpr (kPairs) {
-      const ConvTile& t = cursor.tile();
-      if (pairs && t.pixel == 0 && t.row + 1 < args.y.height && end - unit >= 2 * args.tiles) {
-        for (size_t i = 0; i < args.tiles;) {
-          const size_t count = DepthwiseTableTiles<kTaps, kStride, 2>(args, cursor, args.tiles - i);
-          i += count;
-          cursor.Advance(count);
-        }
-        cursor.SkipRow();
-        unit += 2 * args.tiles;
-        continue;
-      }
+    const ConvTile& t = cursor.tile();
+    if (t.pixel != 0 || end - unit < args.tiles) {
+      const size_t count = DepthwiseTableTiles<kTaps, kStride>(args, cursor, end - unit, 1);
+      unit += count;
+      cursor.Advance(count);
+      continue;
     }
-    const size_t count = DepthwiseTableTiles<kTaps, kStride, 1>(args, cursor, end - unit);
-    unit += count;
-    cursor.Advance(count);
+    size_t rows = std::min(most, args.y.height - t.row);
+    while (rows * args.tiles > end - unit) --rows;
+    for (size_t i = 0; i < args.tiles;) {
+      const size_t count = DepthwiseTableTiles<kTaps, kStride>(args, cursor, args.tiles - i, rows);
+      i += count;
+      cursor.Advance(count);
+    }
+    for (size_t r = 1; r < rows; ++r) cursor.SkipRow();
+    unit += rows * args.tiles;
   }
 }
 

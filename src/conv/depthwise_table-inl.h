@@ -151,9 +151,9 @@ HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const
 // from pixel `at_pixel` on plus `shift`. The second vector's weights are `panel` floats behind the
 // first's.
 template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat>
-HWY_INLINE void DepthwiseTable(const TapTable& table, const Conv2dShape& shape, size_t at_pixel,
-                               size_t shift, const float* weights, size_t panel, size_t c,
-                               const TileOut& out, const Finish& finish) {
+HWY_INLINE void DepthwiseTable(const TapTable::Row* table, const Conv2dShape& shape,
+                               size_t at_pixel, size_t shift, const float* weights, size_t panel,
+                               size_t c, const TileOut& out, const Finish& finish) {
   const DF d;
   const size_t rest = out.cols - c;
   VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
@@ -163,7 +163,7 @@ HWY_INLINE void DepthwiseTable(const TapTable& table, const Conv2dShape& shape, 
   const size_t kernel_w = kTaps != 0 ? kTaps : shape.kernel_w;
   for (size_t ky = 0; ky < kernel_h; ++ky, weights += kernel_w * kPanel) {
     const size_t stride = kStride != 0 ? kStride : shape.stride_w;
-    const float* const* row = table.pixel[ky] + at_pixel * stride;
+    const float* const* row = table[ky] + at_pixel * stride;
     if constexpr (SharesColumns(kTaps, kStride)) {
       AddTapRow<kTaps, kPixels, kStride, kWhat, true, kWhat == Channels::kTwo>(
           row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
@@ -181,7 +181,7 @@ HWY_INLINE void DepthwiseTable(const TapTable& table, const Conv2dShape& shape, 
 // One vector of channels of a tile and of the one below it: a row of the image that both read is
 // loaded once.
 template <size_t kPixels, Channels kWhat>
-HWY_INLINE void DepthwiseTableTwoRows(const TapTable& table, size_t kernel_h, size_t shift,
+HWY_INLINE void DepthwiseTableTwoRows(const TapTable::Row* table, size_t kernel_h, size_t shift,
                                       const float* weights, size_t c, const DepthwiseOut& to,
                                       const DepthwiseOut& below) {
   const DF d;
@@ -189,16 +189,15 @@ HWY_INLINE void DepthwiseTableTwoRows(const TapTable& table, size_t kernel_h, si
   VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
   VF t0 = s0, t1 = s0, t2 = s0, t3 = s0, t4 = s0, t5 = s0;
   const size_t at = c + shift;
-  AddTapRow<3, kPixels, 1, kWhat, true, false>(table.pixel[0], at, rest, weights, weights, s0, s1,
-                                               s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<3, kPixels, 1, kWhat, true, false>(table[0], at, rest, weights, weights, s0, s1, s2, s3,
+                                               s4, s5, t0, t1, t2, t3, t4, t5);
   size_t ky = 1;
   for (; ky < kernel_h; ++ky, weights += 3 * kPanel) {
-    AddTapRow<3, kPixels, 1, kWhat, true, true>(table.pixel[ky], at, rest, weights + 3 * kPanel,
-                                                weights, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4,
-                                                t5);
+    AddTapRow<3, kPixels, 1, kWhat, true, true>(table[ky], at, rest, weights + 3 * kPanel, weights,
+                                                s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
   }
-  AddTapRow<3, kPixels, 1, kWhat, false, true>(table.pixel[ky], at, rest, weights, weights, s0, s1,
-                                               s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<3, kPixels, 1, kWhat, false, true>(table[ky], at, rest, weights, weights, s0, s1, s2,
+                                               s3, s4, s5, t0, t1, t2, t3, t4, t5);
   FinishColumns<kPixels, 1>(to.out, to.finish, 0, c, s0, s0, s1, s1, s2, s2, s3, s3, s4, s4, s5,
                             s5);
   FinishColumns<kPixels, 1>(below.out, below.finish, 0, c, t0, t0, t1, t1, t2, t2, t3, t3, t4, t4,
@@ -206,7 +205,7 @@ HWY_INLINE void DepthwiseTableTwoRows(const TapTable& table, size_t kernel_h, si
 }
 
 // The channels behind the last whole vector, one pixel after the other.
-HWY_NOINLINE inline void DepthwiseTablePart(const TapTable& table, const Conv2dShape& shape,
+HWY_NOINLINE inline void DepthwiseTablePart(const TapTable::Row* table, const Conv2dShape& shape,
                                             size_t at_pixel, size_t pixels, size_t shift,
                                             const float* weights, size_t c, const TileOut& out,
                                             Finish finish) {
@@ -217,9 +216,9 @@ HWY_NOINLINE inline void DepthwiseTablePart(const TapTable& table, const Conv2dS
 
 // All channels of one tile: out.cols from `first` on. `finish` is that of its first pixel.
 template <size_t kTaps, size_t kPixels, size_t kStride>
-HWY_NOINLINE void DepthwiseTableChannels(const TapTable& table, const ConvArgs& args, size_t first,
-                                         size_t at_pixel, size_t shift, const TileOut& out,
-                                         const Finish& finish) {
+HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvArgs& args,
+                                         size_t first, size_t at_pixel, size_t shift,
+                                         const TileOut& out, const Finish& finish) {
   const size_t lanes = hn::Lanes(DF());
   const Conv2dShape& shape = *args.shape;
   const size_t panel_stride = shape.kernel_h * shape.kernel_w * kPanel;
@@ -257,8 +256,8 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable& table, const ConvArgs& 
 }
 
 template <size_t kTaps, size_t kStride>
-HWY_INLINE void DepthwiseTablePixels(const TapTable& table, const ConvArgs& args, size_t pixels,
-                                     size_t first, size_t shift, const TileOut& out,
+HWY_INLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArgs& args,
+                                     size_t pixels, size_t first, size_t shift, const TileOut& out,
                                      const Finish& finish) {
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at_pixel, const Finish& f) HWY_ATTR {
     DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, out, f);
@@ -286,7 +285,7 @@ HWY_INLINE void DepthwiseTablePixels(const TapTable& table, const ConvArgs& args
 
 // The same for a tile and the one below it.
 template <size_t kPixels>
-HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable& table, const ConvArgs& args,
+HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable::Row* table, const ConvArgs& args,
                                                 size_t first, size_t shift, const DepthwiseOut& to,
                                                 const DepthwiseOut& below) {
   const size_t lanes = hn::Lanes(DF());
@@ -310,7 +309,7 @@ HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable& table, const Con
   DepthwiseTableTwoRows<kPixels, Channels::kPart>(table, kernel_h, shift, weights(c), c, to, below);
 }
 
-HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable& table, const ConvArgs& args,
+HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable::Row* table, const ConvArgs& args,
                                             size_t pixels, size_t first, size_t shift,
                                             const DepthwiseOut& to, const DepthwiseOut& below) {
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {

@@ -164,12 +164,19 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   size_t y = row - s.padding.top;  // huge above the image
   size_t offset = y * image.row_stride + x * pixel_stride;
   const size_t row_step = s.dilation_h * image.row_stride;
-  for (size_t ky = 0; ky < s.kernel_h + rows - 1; ++ky, y += s.dilation_h, offset += row_step) {
+  for (size_t ky = 0; ky < rows; ++ky, y += s.dilation_h, offset += row_step) {
     const float** const to = pixel[ky];
     size_t i = 0;
     if (y < image.height) {
       for (; i < left; ++i) to[i] = kZeros;
-      for (size_t at = offset; i < right; ++i, at += pixel_stride) to[i] = data + at;
+      size_t at = offset;
+      for (; i + 4 <= right; i += 4, at += 4 * pixel_stride) {
+        to[i] = data + at;
+        to[i + 1] = data + (at + pixel_stride);
+        to[i + 2] = data + (at + 2 * pixel_stride);
+        to[i + 3] = data + (at + 3 * pixel_stride);
+      }
+      for (; i < right; ++i, at += pixel_stride) to[i] = data + at;
     } else {
       border = true;
     }
