@@ -119,6 +119,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .finite = w.finite(),
           .chain = &chain,
           .plan = PlanFor(w.shape()),
+          .l1 = caches.l1,
           .tile_inputs = caches.l1 * 3 / 8,
           .small_weights = caches.l2 / 2,
           .large_weights = caches.l2 * 3 / 4,

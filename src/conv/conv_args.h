@@ -37,6 +37,7 @@ struct ConvArgs {
   bool finite;  // all weights
   const Chain* chain;
   ConvPlan plan;
+  size_t l1;             // bytes
   size_t tile_inputs;    // bytes of inputs that stay in L1 beside a block of weights
   size_t small_weights;  // bytes that stay in L2 beside the images
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2

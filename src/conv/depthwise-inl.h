@@ -139,13 +139,35 @@ HWY_INLINE bool FitsTable(const Conv2dShape& s) {
          (kRowTile - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w < TapTable::kColumns;
 }
 
+// How much of an image one table serves at a time.
+struct DepthwiseBlock {
+  size_t rows;      // of outputs
+  size_t channels;  // whose inputs for so many rows of a tile stay in L1
+};
+
+// The largest block that the rows of a table have room for; channels in equal parts.
+HWY_INLINE DepthwiseBlock DepthwiseBlockFor(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  if (kSmallCode || s.dilation_h != 1) return {1, kMaxTileCols};
+  const size_t further = TapTable::kRows - s.kernel_h;
+  const size_t rows = (s.stride_h == 1 ? further : Quotient(further, s.stride_h)) + 1;
+  const size_t columns = (kRowTile - 1) * s.stride_w + s.kernel_w;
+  const size_t window = TapTable::kRows * columns * sizeof(float);  // of a channel
+  if (rows == 1 || s.channels * window <= args.l1) return {rows, kMaxTileCols};
+  const size_t most = std::max(Quotient(args.l1, window), kPanel);
+  const size_t parts = QuotientUp(s.channels, std::min(most, kMaxTileCols));
+  return {rows, QuotientUp(QuotientUp(s.channels, parts), kPanel) * kPanel};
+}
+
 // All channels of the tile at `cursor` and of those of its height behind it that end at unit
-// `most` or before it, and of the tiles below them: `rows` rows of outputs in all, which one table
-// serves, in pairs where neighbours share inputs. How many tiles of a row.
+// `most` or before it, for block.rows rows of outputs from there down, in pairs where neighbours
+// share inputs. How many tiles of a row.
 template <size_t kTaps, size_t kStride>
 HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
-                                      size_t rows) {
+                                      const DepthwiseBlock& block) {
   constexpr bool kPairs = kDepthwiseRows == 2 && kTaps == 3 && kStride == 1;
+  const size_t rows = kSmallCode ? 1 : block.rows;
+  const size_t channels = kSmallCode ? kMaxTileCols : block.channels;
   const Conv2dShape& s = *args.shape;
   const ConvTile& t = cursor.tile();
   const size_t step = t.pixels * s.stride_w * args.x.pixel_stride;
@@ -155,25 +177,27 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
   for (size_t first = 0; first < s.channels; first += kMaxTileCols) {
     const bool border = table.Fill(args, t, first, s.kernel_h + (rows - 1) * s.stride_h);
     if (!border) count = cursor.Together(most, args.inner_end);
-    const size_t cols = std::min(kMaxTileCols, s.channels - first);
-    const auto out = [&](size_t r) HWY_ATTR {
-      return DepthwiseOut(ConvOut(args, {t.image, t.row + r, t.pixel, t.pixels}, first, cols));
-    };
-    size_t r = 0;
-    if constexpr (kPairs) {
-      for (; s.stride_h == 1 && r + 2 <= rows; r += 2) {
-        DepthwiseOut row = out(r);
-        DepthwiseOut below = out(r + 1);
-        for (size_t i = 0; i < count; ++i, row.Advance(t.pixels), below.Advance(t.pixels)) {
-          DepthwiseTableTwoRowsPixels(table.pixel + r, args, t.pixels, first, i * step, row, below);
+    const size_t end = std::min(first + kMaxTileCols, s.channels);
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t c = first; c < end; c += channels) {
+        const size_t cols = std::min(channels, end - c);
+        const size_t shift = i * step + c - first;
+        const auto out = [&](size_t r) HWY_ATTR {
+          return DepthwiseOut(
+              ConvOut(args, {t.image, t.row + r, t.pixel + i * t.pixels, t.pixels}, c, cols));
+        };
+        size_t r = 0;
+        if constexpr (kPairs) {
+          for (; s.stride_h == 1 && r + 2 <= rows; r += 2) {
+            DepthwiseTableTwoRowsPixels(table.pixel + r, args, t.pixels, c, shift, out(r),
+                                        out(r + 1));
+          }
         }
-      }
-    }
-    for (; r < rows; ++r) {
-      DepthwiseOut row = out(r);
-      for (size_t i = 0; i < count; ++i, row.Advance(t.pixels)) {
-        DepthwiseTablePixels<kTaps, kStride>(table.pixel + r * s.stride_h, args, t.pixels, first,
-                                             i * step, row.out, row.finish);
+        for (; r < rows; ++r) {
+          const DepthwiseOut row = out(r);
+          DepthwiseTablePixels<kTaps, kStride>(table.pixel + r * s.stride_h, args, t.pixels, c,
+                                               shift, row.out, row.finish);
+        }
       }
     }
   }
@@ -183,27 +207,26 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
 // All channels of units (tiles) [begin, end), as many whole rows at a time as fit a table.
 template <size_t kTaps, size_t kStride>
 HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end) {
-  const Conv2dShape& s = *args.shape;
-  const size_t most =
-      kSmallCode || s.dilation_h != 1 ? 1 : Quotient(TapTable::kRows - s.kernel_h, s.stride_h) + 1;
+  const DepthwiseBlock most = DepthwiseBlockFor(args);
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
-    if (t.pixel != 0 || end - unit < args.tiles) {
-      const size_t count = DepthwiseTableTiles<kTaps, kStride>(args, cursor, end - unit, 1);
+    if (kSmallCode || t.pixel != 0 || end - unit < args.tiles) {
+      const size_t count =
+          DepthwiseTableTiles<kTaps, kStride>(args, cursor, end - unit, {1, most.channels});
       unit += count;
       cursor.Advance(count);
       continue;
     }
-    size_t rows = std::min(most, args.y.height - t.row);
-    while (rows * args.tiles > end - unit) --rows;
+    DepthwiseBlock block = {std::min(most.rows, args.y.height - t.row), most.channels};
+    while (block.rows * args.tiles > end - unit) --block.rows;
     for (size_t i = 0; i < args.tiles;) {
-      const size_t count = DepthwiseTableTiles<kTaps, kStride>(args, cursor, args.tiles - i, rows);
+      const size_t count = DepthwiseTableTiles<kTaps, kStride>(args, cursor, args.tiles - i, block);
       i += count;
       cursor.Advance(count);
     }
-    for (size_t r = 1; r < rows; ++r) cursor.SkipRow();
-    unit += rows * args.tiles;
+    for (size_t r = 1; r < block.rows; ++r) cursor.SkipRow();
+    unit += block.rows * args.tiles;
   }
 }
 
