@@ -44,6 +44,10 @@ struct TileWeights {
   }
 };
 
+// What a tile asks for in advance: nothing, a part of what is at TileWeights::next, or its own
+// weights (PrefetchWeights), as it always does where code is small.
+enum class Ask : uint8_t { kNot, kNext, kOwn };
+
 // Asks for the weights that this tile wants kPrefetchAhead steps from now: a panel is a stream that
 // the hardware follows only within a page, and 64 steps are a page. One or two rows have no load to
 // spare for it; with one or two vectors a tile is short of instructions: 4 to 9 % slower with it.

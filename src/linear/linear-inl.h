@@ -133,10 +133,11 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
   }
   // Where the weights do not stay in L2, the next block is asked for while this one does.
   const size_t depth_bytes = args.inputs * sizeof(float);
-  const bool asks = kPrefetchNext && depth_bytes * (n1 - n0) > args.large_weights &&
-                    depth_bytes * 2 * width <= args.large_weights;
+  const bool large = depth_bytes * 2 * width > args.large_weights;
+  const bool asks = kPrefetchNext && !large && depth_bytes * (n1 - n0) > args.large_weights;
   for (; n < n1; n += width) {
     TileWeights weights = LinearWeights(args, n);
+    weights.large = large;
     const size_t cols = std::min(width, n1 - n);
     if (asks && n + cols < n1) {
       weights.SetNext(LinearWeights(args, n + cols).first, std::min(width, n1 - n - cols));
