@@ -212,6 +212,28 @@ TEST(Conv2dShapes, DepthwiseWithManyChannels) {
   }
 }
 
+// Several rows of outputs for a table of addresses, in several blocks of channels.
+TEST(Conv2dShapes, DepthwiseInBlocks) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t channels : {150, 400, 600}) {
+    for (const size_t kernel : {3, 5, 7}) {
+      for (const size_t height : {6, 9, 15}) {
+        ConvCase c{.shape = Square(kernel, channels, channels, channels),
+                   .height = height,
+                   .width = 13 + i % 6,
+                   .has_bias = true,
+                   .layout = i};
+        c.shape.stride_h = 1 + i / 2 % 2;
+        c.shape.stride_w = 1 + i % 2;
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 // Kernels of every width that a table of addresses holds, and some beyond it, of other heights.
 TEST(Conv2dShapes, DepthwiseWithEveryKernel) {
   Random random(__LINE__);
@@ -356,6 +378,8 @@ TEST(Conv2dShapes, LayersOfRealNetworks) {
   CheckConv({.shape = resnet, .height = 16, .width = 16, .has_bias = true}, random);
   CheckConv({.shape = Square(3, 64, 64), .height = 7, .width = 7, .has_bias = true}, random);
   CheckConv({.shape = Square(1, 320, 96), .height = 4, .width = 7, .has_bias = true}, random);
+  // More weights than an L2 of 2 MB keeps.
+  CheckConv({.shape = Square(1, 1030, 530), .height = 6, .width = 7, .has_bias = true}, random);
   Conv2dShape down = Square(1, 64, 128);
   down.stride_h = down.stride_w = 2;
   CheckConv({.shape = down, .height = 7, .width = 7}, random);

@@ -105,6 +105,8 @@ TEST(Linear, LargeShapes) {
                                               {30, 33, 1100},
                                               {1, 1500, 300},
                                               {100, 70, 520},
+                                              {31, 1000, 519},  // 2 MB of weights
+                                              {13, 70, 7001},   // one block of weights is as many
                                               {5, 300, 2050}}) {
     for (const Data data : kAllData) {
       CheckShape(rows, outputs, inputs, random, data, Guard::kAtEnd);
