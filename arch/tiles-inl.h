@@ -60,6 +60,9 @@ constexpr size_t kPrefetchAhead = kVectorRegisters == 32 ? 16 : 0;
 constexpr bool kPrefetchNext = !kSmallCode;
 constexpr size_t kAskEvery = kVectorRegisters == 32 ? 1 : 4;
 
+// Whether a tile of one run gains by asking for its own weights where they fill L2.
+constexpr bool kAskOwn = kPrefetchNext && kPrefetchAhead != 0;
+
 // Whether a tile asks for the tensor that it adds before it begins. Residuals of large images: a
 // tenth faster on AVX2; with 32 registers a tile wants four times as many lines, and gains nothing.
 constexpr bool kPrefetchOperand = !kSmallCode && kVectorRegisters == 16;

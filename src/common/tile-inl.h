@@ -90,8 +90,9 @@ constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
 
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 8
 // rows of one vector. Named accumulators, because SVE vectors cannot be array elements; rows 6 and
-// 7 have the second ones of rows 0 and 1.
-template <size_t kRows, size_t kVectors, Source kSource, Ask kAsk = Ask::kNot>
+// 7 have the second ones of rows 0 and 1. kAsks: each of them asks for a part of what is at
+// weights.next. Of one run otherwise for nothing, of others for its own weights.
+template <size_t kRows, size_t kVectors, Source kSource, bool kAsks = false>
 LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights,
                                           const TileOut& out, size_t count) {
   const DF d;
@@ -121,7 +122,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
     const float* b1 = kKeep ? kept1 : weights.Vector(kVectors > 1 ? 1 : 0);
     const float* b2 = kKeep ? kept2 : weights.Vector(kVectors > 2 ? 2 : 0);
     const float* b3 = kKeep ? kept3 : weights.Vector(kVectors > 3 ? 3 : 0);
-    const float* next = kAsk == Ask::kNext ? weights.next + tile * weights.Part() : nullptr;
+    const float* next = kAsks ? weights.next + tile * weights.Part() : nullptr;
     const auto pass = [&](size_t steps) HWY_ATTR __attribute__((always_inline)) {
       b0 += steps * kPanel;
       b1 += steps * kPanel;
@@ -138,7 +139,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
         const VF v1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
         const VF v2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanel) : zero;
         const VF v3 = kVectors > 3 ? hn::LoadU(d, b3 + k * kPanel) : zero;
-        if constexpr (kSmallCode || kAsk == Ask::kOwn) {
+        if constexpr (kSmallCode || kSource != Source::kRun) {
           PrefetchWeights<kRows, kVectors>(b0 + k * kPanel, b1 + k * kPanel, b2 + k * kPanel,
                                            b3 + k * kPanel);
         }
@@ -193,7 +194,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           if constexpr (kRows > 7) on(a7);
         }
       }
-      if constexpr (kAsk == Ask::kNext) {
+      if constexpr (kAsks) {
         for (; k + 4 <= steps; k += 4) {
           for (size_t i = 0; i < 4; i += kAskEvery, next += kPanel) PrefetchToL2(next);
           step(Lane<0>(), k, zero, zero, zero, zero, zero, zero);
@@ -273,24 +274,26 @@ constexpr size_t PieceOf(size_t rows) {
   return rows >= kRowTile ? kRowTile : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
 }
 
-// Tiles of (nearly) full height, which may ask for weights.
+// Tiles of which the first ask for weights.
+template <size_t kRows, size_t kVectors, Source kSource>
+HWY_NOINLINE void AskingTiles(Taps taps, const TileWeights& weights, TileOut out, size_t count) {
+  const size_t ask = std::min(count, weights.next_parts);
+  Tiles<kRows, kVectors, kSource, true>(taps, weights, out, ask);
+  if (ask == count) return;
+  taps.data += ask * taps.tile_step;
+  out.y += ask * kRows * out.y_stride;
+  out.pos.pixel += ask * kRows;
+  Tiles<kRows, kVectors, kSource>(taps, weights, out, count - ask);
+}
+
+// Tiles of full height.
 template <size_t kRows, size_t kVectors, Source kSource>
 HWY_INLINE void FullTiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
                           size_t count) {
-  if constexpr (kPrefetchNext && kSource == Source::kRun && kVectors == kVectorTile) {
-    if (const size_t ask = std::min(count, weights.next_parts); ask != 0) {
-      Tiles<kRows, kVectors, kSource, Ask::kNext>(taps, weights, out, ask);
-      if (ask == count) return;
-      Taps others = taps;
-      others.data += ask * taps.tile_step;
-      TileOut to = out;
-      to.y += ask * kRows * out.y_stride;
-      to.pos.pixel += ask * kRows;
-      return Tiles<kRows, kVectors, kSource>(others, weights, to, count - ask);
+  if constexpr (kSource == Source::kRun && kVectors == kVectorTile && kRows == kRowTile) {
+    if (weights.next_parts != 0) {
+      return AskingTiles<kRows, kVectors, kSource>(taps, weights, out, count);
     }
-  }
-  if constexpr (kPrefetchAhead != 0 && kPrefetchNext && kVectors > 2) {
-    if (weights.large) return Tiles<kRows, kVectors, kSource, Ask::kOwn>(taps, weights, out, count);
   }
   Tiles<kRows, kVectors, kSource>(taps, weights, out, count);
 }
@@ -303,7 +306,7 @@ HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weigh
   if (rows == 4) return Tiles<4, kVectors, kSource>(taps, weights, out, count);
   if constexpr (!kSmallCode) {
     if (rows == 3) return Tiles<3, kVectors, kSource>(taps, weights, out, count);
-    if (rows == 5) return FullTiles<5, kVectors, kSource>(taps, weights, out, count);
+    if (rows == 5) return Tiles<5, kVectors, kSource>(taps, weights, out, count);
   }
   if constexpr (kVectors == 1 && kRowTileOneVector > kRowTile) {
     if (rows == 7) return Tiles<7, 1, kSource>(taps, weights, out, count);

@@ -21,7 +21,6 @@ namespace lanefuse::HWY_NAMESPACE {
 struct TileWeights {
   const float* first;
   size_t panel_stride;
-  bool large = false;  // they leave no room in L2 for as many
   // What tiles read when all have met these, and more than L2 holds between then and now: each
   // tile of full height asks for a part of a panel (kAskEvery) while there are any.
   const float* next = nullptr;
@@ -43,10 +42,6 @@ struct TileWeights {
     next_parts -= asked;
   }
 };
-
-// What a tile asks for in advance: nothing, a part of what is at TileWeights::next, or its own
-// weights (PrefetchWeights), as it always does where code is small.
-enum class Ask : uint8_t { kNot, kNext, kOwn };
 
 // Asks for the weights that this tile wants kPrefetchAhead steps from now: a panel is a stream that
 // the hardware follows only within a page, and 64 steps are a page. One or two rows have no load to

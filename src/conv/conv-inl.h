@@ -73,7 +73,6 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
       const float* group = args.panels + g * group_stride;
       for (size_t n = block.n0; n < block.n1; n += block.width) {
         TileWeights weights{group + n / kPanel * panel_stride + n % kPanel, panel_stride};
-        weights.large = block.large;
         if (kPrefetchNext && block.next != 0) {
           weights.SetNext(weights.first + block.width / kPanel * panel_stride, block.next);
           weights.Advance(unit - begin);
@@ -82,7 +81,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
         const TileOut out = ConvOut(args, t, g * outputs + n, cols);
         if (strided == Strided::kNot) {
           RunTiles<Source::kTable>(t.pixels, taps, weights, out, 1);
-        } else if (kOneRun == Source::kRun && taps.kernel_h == 1) {
+        } else if (kOneRun == Source::kRun && taps.kernel_h == 1 && !(kAskOwn && block.large)) {
           RunTiles<kOneRun>(t.pixels, taps, weights, out, count);
         } else {
           RunTiles<Source::kRuns>(t.pixels, taps, weights, out, count);
