@@ -108,10 +108,10 @@ HWY_INLINE void RunOneRow(size_t vectors, const float* x, size_t inputs, const T
 
 // `count` tiles of `rows` rows each, from row m on. `large`: L2 has no room for two blocks of
 // weights.
-HWY_NOINLINE inline void LinearTiles(const LinearArgs& args, bool large, size_t rows, size_t m,
+HWY_NOINLINE inline void LinearTiles(const LinearArgs& args, bool own, size_t rows, size_t m,
                                      const TileWeights& weights, const TileOut& out, size_t count) {
   const Taps taps = LinearTaps(args, m, rows);
-  if (kAskOwn && large) return RunTiles<Source::kRuns>(rows, taps, weights, out, count);
+  if (kAskOwn && own) return RunTiles<Source::kRuns>(rows, taps, weights, out, count);
   RunTiles<kOneRun>(rows, taps, weights, out, count);
 }
 
@@ -141,10 +141,13 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
     width /= 2;
   }
   // Where the weights do not stay in L2, the next block is asked for while this one does; where L2
-  // has no room for both, tiles ask for their own.
+  // has no room for both, or tiles are too few to ask for much, they ask for their own.
+  constexpr size_t kMinAskingTiles = 4;
   const size_t depth_bytes = args.inputs * sizeof(float);
-  const bool large = depth_bytes * 2 * width > args.large_weights;
-  const bool asks = kPrefetchNext && !large && depth_bytes * (n1 - n0) > args.large_weights;
+  const bool far = depth_bytes * (n1 - n0) > args.large_weights;
+  const bool own =
+      kAskOwn && (depth_bytes * 2 * width > args.large_weights || (far && tiles < kMinAskingTiles));
+  const bool asks = kPrefetchNext && !own && far && depth_bytes * 2 * width <= args.large_weights;
   for (; n < n1; n += width) {
     TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);
@@ -152,12 +155,12 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
       weights.SetNext(LinearWeights(args, n + cols).first, std::min(width, n1 - n - cols));
     }
     if (higher != 0) {
-      LinearTiles(args, large, height + 1, m0, weights, LinearOut(args, m0, n, cols), higher);
+      LinearTiles(args, own, height + 1, m0, weights, LinearOut(args, m0, n, cols), higher);
       if (kPrefetchNext) weights.Advance(higher);
     }
     if (higher != tiles) {
       const size_t m = m0 + higher * (height + 1);
-      LinearTiles(args, large, height, m, weights, LinearOut(args, m, n, cols), tiles - higher);
+      LinearTiles(args, own, height, m, weights, LinearOut(args, m, n, cols), tiles - higher);
     }
   }
 }
