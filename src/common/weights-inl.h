@@ -30,6 +30,7 @@ struct TileWeights {
     const size_t lane = v * hn::Lanes(DF());
     return first + lane / kPanel * panel_stride + lane % kPanel;
   }
+  // Floats of a part, in whole steps.
   HWY_INLINE size_t Part() const { return panel_stride / kPanel / kAskEvery * kPanel; }
   HWY_INLINE void SetNext(const float* from, size_t outputs) {
     next = from;
@@ -46,8 +47,8 @@ struct TileWeights {
 // Asks for the weights that this tile wants kPrefetchAhead steps from now: a panel is a stream that
 // the hardware follows only within a page, and 64 steps are a page. One or two rows have no load to
 // spare for it; with one or two vectors a tile is short of instructions: 4 to 9 % slower with it.
-// On a core that another thread shares any tile is: 2 to 10 % faster without it, where the weights
-// come from L2.
+// On a core that another thread shares any tile is: those of one run are 2 to 10 % faster without
+// it, where the weights come from L2.
 template <size_t kRows, size_t kVectors>
 HWY_INLINE void PrefetchWeights(const float* b0, const float* b1, const float* b2,
                                 const float* b3) {
@@ -61,6 +62,7 @@ HWY_INLINE void PrefetchWeights(const float* b0, const float* b1, const float* b
   }
 }
 
+// What comes next would only push what is in use out of L1.
 HWY_INLINE void PrefetchToL2(const float* p) { __builtin_prefetch(p, 0, 2); }
 
 }  // namespace lanefuse::HWY_NAMESPACE

@@ -106,8 +106,7 @@ HWY_INLINE void RunOneRow(size_t vectors, const float* x, size_t inputs, const T
   }
 }
 
-// `count` tiles of `rows` rows each, from row m on. `large`: L2 has no room for two blocks of
-// weights.
+// `count` tiles of `rows` rows each, from row m on. `own`: they ask for their own weights.
 HWY_NOINLINE inline void LinearTiles(const LinearArgs& args, bool own, size_t rows, size_t m,
                                      const TileWeights& weights, const TileOut& out, size_t count) {
   const Taps taps = LinearTaps(args, m, rows);
@@ -142,7 +141,7 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
   }
   // Where the weights do not stay in L2, the next block is asked for while this one does; where L2
   // has no room for both, or tiles are too few to ask for much, they ask for their own.
-  constexpr size_t kMinAskingTiles = 4;
+  constexpr size_t kMinAskingTiles = 4;  // a block of AVX512 has as many panels
   const size_t depth_bytes = args.inputs * sizeof(float);
   const bool far = depth_bytes * (n1 - n0) > args.large_weights;
   const bool own =
