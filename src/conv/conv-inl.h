@@ -22,8 +22,8 @@ HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t chann
 // Outputs [n0, n1) of groups [g0, g1): what ConvDenseBlock makes at a time, in blocks of `width`.
 struct DenseBlock {
   size_t g0, g1, n0, n1, width;
-  size_t next = 0;     // outputs of the next block, where this one asks for its weights
-  bool large = false;  // L2 has no room for the weights of two
+  size_t next = 0;   // outputs of the next block, where tiles ask for its weights
+  bool own = false;  // tiles of one run ask for their own: L2 has no room for those of two blocks
 };
 
 // Units (tiles) [begin, end) of a block of a dense convolution. Tiles that find their inputs alike
@@ -81,7 +81,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
         const TileOut out = ConvOut(args, t, g * outputs + n, cols);
         if (strided == Strided::kNot) {
           RunTiles<Source::kTable>(t.pixels, taps, weights, out, 1);
-        } else if (kOneRun == Source::kRun && taps.kernel_h == 1 && !(kAskOwn && block.large)) {
+        } else if (kOneRun == Source::kRun && taps.kernel_h == 1 && !block.own) {
           RunTiles<kOneRun>(t.pixels, taps, weights, out, count);
         } else {
           RunTiles<Source::kRuns>(t.pixels, taps, weights, out, count);
@@ -133,7 +133,7 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   for (size_t g = 0; g < s.groups; ++g) {
     for (size_t n = 0; n < outputs; n += block) {
       DenseBlock part{g, g + 1, n, std::min(n + block, outputs), width};
-      part.large = large;
+      part.own = kAskOwn && large;
       if (asks && n + block < outputs) part.next = std::min(block, outputs - n - block);
       ConvDenseBlock(args, begin, end, part, all_weights ? together : args.tiles);
     }

@@ -32,11 +32,6 @@ struct DepthwiseOut {
   Finish finish;
 
   explicit DepthwiseOut(const TileOut& to) : out(to), finish(to) {}
-  HWY_INLINE void Advance(size_t pixels) {
-    out.y += pixels * out.y_stride;
-    out.pos.pixel += pixels;
-    finish.Advance(pixels);
-  }
 };
 
 // Where pixels have few inputs in common: sum += w * one or two vectors of a pixel.

@@ -139,14 +139,15 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
   if (tiles > 1 && args.inputs * width * sizeof(float) > args.large_weights && width > kPanel) {
     width /= 2;
   }
-  // Where the weights do not stay in L2, the next block is asked for while this one does; where L2
-  // has no room for both, or tiles are too few to ask for much, they ask for their own.
+  // Where the weights do not stay in L2, tiles of full height ask for the next block while this one
+  // does; where L2 has no room for both, or such tiles are too few, tiles ask for their own.
   constexpr size_t kMinAskingTiles = 4;  // a block of AVX512 has as many panels
   const size_t depth_bytes = args.inputs * sizeof(float);
   const bool far = depth_bytes * (n1 - n0) > args.large_weights;
-  const bool own =
-      kAskOwn && (depth_bytes * 2 * width > args.large_weights || (far && tiles < kMinAskingTiles));
-  const bool asks = kPrefetchNext && !own && far && depth_bytes * 2 * width <= args.large_weights;
+  const bool large = depth_bytes * 2 * width > args.large_weights;
+  const bool few = tiles < kMinAskingTiles || height + (higher != 0 ? 1 : 0) < kRowTile;
+  const bool own = kAskOwn && (large || (far && few));
+  const bool asks = kPrefetchNext && far && !large && !own;
   for (; n < n1; n += width) {
     TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);
@@ -155,7 +156,6 @@ HWY_NOINLINE void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, s
     }
     if (higher != 0) {
       LinearTiles(args, own, height + 1, m0, weights, LinearOut(args, m0, n, cols), higher);
-      if (kPrefetchNext) weights.Advance(higher);
     }
     if (higher != tiles) {
       const size_t m = m0 + higher * (height + 1);
