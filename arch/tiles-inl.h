@@ -24,6 +24,9 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 // One vector of outputs: 6 sums wait for each other, 8 hide the latency of the adder.
 constexpr size_t kRowTileOneVector = kSmallCode ? kRowTile : 8;
 
+// Whether two groups of eight outputs each share a vector.
+constexpr bool kPairsOfEights = !kSmallCode && kVectorRegisters == 32;
+
 // Whether a depthwise tile loads a column that several of its pixels read once for all of them.
 // With three taps at stride 2 that is slower: each sum would wait for the one before. 0 taps: any
 // width.
@@ -32,8 +35,9 @@ constexpr bool SharesColumns(size_t taps, size_t stride) {
 }
 
 // A depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two of
-// either hide the latency of the sums: rows, which have inputs in common, for kernels three taps
-// wide at stride 1, where code may be large; otherwise vectors, if what they share fits registers.
+// either hide the latency of the sums: rows, which have inputs in common, for kernels of three by
+// three taps at stride 1, where code may be large; otherwise vectors, if what they share fits
+// registers.
 constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
 constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
   if (taps == 3 && stride == 1 && kDepthwiseRows == 2) return 1;

@@ -255,15 +255,27 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
       data += kKeep ? kept_step : taps.tile_step;
     }
 
+    // Only tiles that look up addresses can afford a call at their end.
+    constexpr bool kSmall = kSmallCode || (kSource == Source::kTable && kVectors > 2);
+    constexpr bool kCall = kVectors == 1 && kSource == Source::kTable;
     constexpr size_t kFirst = std::min<size_t>(kRows, 6);
-    FinishRows<kFirst, kVectors>(out, finish, tile * kRows, 0, c00, c01, c02, c03, c10, c11, c12,
-                                 c13, c20, c21, c22, c23, c30, c31, c32, c33, c40, c41, c42, c43,
-                                 c50, c51, c52, c53);
+    if constexpr (kCall) {
+      FinishOneVector<kFirst>(out, finish, tile * kRows, 0, c00, c10, c20, c30, c40, c50);
+    } else {
+      FinishRows<kFirst, kVectors, kSmall>(out, finish, tile * kRows, 0, c00, c01, c02, c03, c10,
+                                           c11, c12, c13, c20, c21, c22, c23, c30, c31, c32, c33,
+                                           c40, c41, c42, c43, c50, c51, c52, c53);
+    }
     finish.Advance(kFirst);
     if constexpr (kRows > kFirst) {
       static_assert(kVectors == 1);
-      FinishColumns<kRows - kFirst, 1>(out, finish, tile * kRows + kFirst, 0, c01, zero, c11, zero,
-                                       zero, zero, zero, zero, zero, zero, zero, zero);
+      if constexpr (kCall) {
+        FinishOneVector<kRows - kFirst>(out, finish, tile * kRows + kFirst, 0, c01, c11, c01, c01,
+                                        c01, c01);
+      } else {
+        FinishColumns<kRows - kFirst, 1>(out, finish, tile * kRows + kFirst, 0, c01, zero, c11,
+                                         zero, zero, zero, zero, zero, zero, zero, zero, zero);
+      }
       finish.Advance(kRows - kFirst);
     }
   } while (++tile < count);

@@ -9,6 +9,7 @@
 #include "hwy/foreach_target.h"
 #include "src/conv/conv-inl.h"
 #include "src/conv/depthwise-inl.h"
+#include "src/conv/grouped-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
@@ -21,6 +22,7 @@ void Conv2dF32(const ConvArgs& args, size_t begin, size_t end) {
     case ConvPlan::kDepthwise:
       return ConvDepthwise(args, begin, end);
     case ConvPlan::kGrouped:
+    case ConvPlan::kEights:
       return ConvGrouped(args, begin, end);
   }
 }
@@ -100,6 +102,12 @@ Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
   return CheckViews(x, y, output);
 }
 
+// Whether groups that are packed one by one run in pairs, on vectors of 16 lanes.
+bool RunsEights(const Conv2dShape& s, int target) {
+  return s.groups > 1 && s.groups % 2 == 0 && GroupOutputs(s) == 8 && GroupChannels(s) == 8 &&
+         s.channels <= kZeroRun && arch::NarrowIndex(target) != target;
+}
+
 // The target whose code runs: `target`, or one with narrower vectors where there are few lanes.
 int TargetFor(const ConvArgs& args, int target) {
   const Conv2dShape& s = *args.shape;
@@ -143,6 +151,7 @@ bool IsPointwise(const Conv2dShape& s) {
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& x = args.x;
+  if (RunsEights(s, target)) args.plan = ConvPlan::kEights;
   const size_t most = HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](s, args.plan);
   args.flat = flat;
   args.down = args.y.height;
@@ -159,7 +168,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
       args.across *= args.y.images * args.y.height;
       args.down = 1;
     }
-  } else if (flat && args.plan == ConvPlan::kDense) {
+  } else if (flat && (args.plan == ConvPlan::kDense || args.plan == ConvPlan::kEights)) {
     // Addresses take about 100 cycles for each tile. A tile of depth 64 takes 400 and more, and is
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;

@@ -16,6 +16,7 @@ enum class ConvPlan : uint8_t {
   kDense,      // a tile of pixels x outputs for each group; an input is broadcast over the outputs
   kDepthwise,  // lanes are channels: one input channel for each output
   kGrouped,    // lanes are outputs of several small groups; each lane gathers its own input
+  kEights,     // packed as kDense, run as kGrouped: two groups of eight fill a vector
 };
 
 // Channels and outputs of one group.
@@ -26,7 +27,7 @@ inline size_t GroupOutputs(const Conv2dShape& s) {
   return s.groups == 1 ? s.outputs : Quotient(s.outputs, s.groups);
 }
 
-// The plan follows from the shape alone: packing and running must agree on the layout.
+// How a shape is packed, for all targets.
 ConvPlan PlanFor(const Conv2dShape& shape);
 
 struct ConvArgs {

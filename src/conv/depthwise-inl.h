@@ -188,7 +188,7 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
         };
         size_t r = 0;
         if constexpr (kPairs) {
-          for (; s.stride_h == 1 && r + 2 <= rows; r += 2) {
+          for (; s.kernel_h == 3 && s.stride_h == 1 && r + 2 <= rows; r += 2) {
             DepthwiseTableTwoRowsPixels(table.pixel + r, args, t.pixels, c, shift, out(r),
                                         out(r + 1));
           }

@@ -2,8 +2,8 @@
 // tile are looked up once for all channels. kStride: pixels of the image from one of the output to
 // the next, 0 where that is not known. Without dilation, where a kernel is three, five or seven
 // taps wide (kTaps; 0 is any width), a vector of a pixel is loaded once for all that read it
-// (SharesColumns); where it is three, for two rows of the output. Per-target header: include it
-// after hwy/foreach_target.h.
+// (SharesColumns); where it is three by three, for two rows of the output. Per-target header:
+// include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
 #undef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
@@ -173,10 +173,10 @@ HWY_INLINE void DepthwiseTable(const TapTable::Row* table, const Conv2dShape& sh
                                                           s2, t2, s3, t3, s4, t4, s5, t5);
 }
 
-// One vector of channels of a tile and of the one below it: a row of the image that both read is
-// loaded once.
+// One vector of channels of a tile and of the one below it, for a kernel of three rows: a row of
+// the image that both read is loaded once.
 template <size_t kPixels, Channels kWhat>
-HWY_INLINE void DepthwiseTableTwoRows(const TapTable::Row* table, size_t kernel_h, size_t shift,
+HWY_INLINE void DepthwiseTableTwoRows(const TapTable::Row* table, size_t shift,
                                       const float* weights, size_t c, const DepthwiseOut& to,
                                       const DepthwiseOut& below) {
   const DF d;
@@ -186,13 +186,13 @@ HWY_INLINE void DepthwiseTableTwoRows(const TapTable::Row* table, size_t kernel_
   const size_t at = c + shift;
   AddTapRow<3, kPixels, 1, kWhat, true, false>(table[0], at, rest, weights, weights, s0, s1, s2, s3,
                                                s4, s5, t0, t1, t2, t3, t4, t5);
-  size_t ky = 1;
-  for (; ky < kernel_h; ++ky, weights += 3 * kPanel) {
+#pragma GCC unroll 2
+  for (size_t ky = 1; ky < 3; ++ky, weights += 3 * kPanel) {
     AddTapRow<3, kPixels, 1, kWhat, true, true>(table[ky], at, rest, weights + 3 * kPanel, weights,
                                                 s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
   }
-  AddTapRow<3, kPixels, 1, kWhat, false, true>(table[ky], at, rest, weights, weights, s0, s1, s2,
-                                               s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  AddTapRow<3, kPixels, 1, kWhat, false, true>(table[3], at, rest, weights, weights, s0, s1, s2, s3,
+                                               s4, s5, t0, t1, t2, t3, t4, t5);
   FinishColumns<kPixels, 1>(to.out, to.finish, 0, c, s0, s0, s1, s1, s2, s2, s3, s3, s4, s4, s5,
                             s5);
   FinishColumns<kPixels, 1>(below.out, below.finish, 0, c, t0, t0, t1, t1, t2, t2, t3, t3, t4, t4,
@@ -284,24 +284,17 @@ HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable::Row* table, cons
                                                 size_t first, size_t shift, const DepthwiseOut& to,
                                                 const DepthwiseOut& below) {
   const size_t lanes = hn::Lanes(DF());
-  const size_t kernel_h = args.shape->kernel_h;
-  const size_t panel_stride = kernel_h * 3 * kPanel;
+  constexpr size_t kPanelStride = 3 * 3 * kPanel;
   const auto weights = [&](size_t c) HWY_ATTR {
-    return args.panels + (first + c) / kPanel * panel_stride + (first + c) % kPanel;
+    return args.panels + (first + c) / kPanel * kPanelStride + (first + c) % kPanel;
   };
   const size_t cols = to.out.cols;
   size_t c = 0;
-  if (kernel_h == 3) {  // known to the compiler: no loop over the rows of taps
-    for (; c + lanes <= cols; c += lanes) {
-      DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, 3, shift, weights(c), c, to, below);
-    }
-  }
   for (; c + lanes <= cols; c += lanes) {
-    DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, kernel_h, shift, weights(c), c, to,
-                                                   below);
+    DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, shift, weights(c), c, to, below);
   }
   if (c == cols) return;
-  DepthwiseTableTwoRows<kPixels, Channels::kPart>(table, kernel_h, shift, weights(c), c, to, below);
+  DepthwiseTableTwoRows<kPixels, Channels::kPart>(table, shift, weights(c), c, to, below);
 }
 
 HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable::Row* table, const ConvArgs& args,

@@ -210,8 +210,9 @@ HWY_NOINLINE inline void FinishCopied(const TileOut& out, const Finish& f, size_
 
 // Finishes kRows <= 6 rows of kVectors <= 4 vectors, from column c < f.cols on as far as it goes:
 // whole tiles of frequent chains in registers, all else by way of L1. `row`: how far below `out`
-// the tile is; `f` is that of `out` there, made once and not for each tile.
-template <size_t kRows, size_t kVectors>
+// the tile is; `f` is that of `out` there, made once and not for each tile. kSmall: chains that add
+// a tensor have no code of their own either.
+template <size_t kRows, size_t kVectors, bool kSmall = kSmallCode>
 HWY_INLINE void FinishRows(const TileOut& out, const Finish& f, size_t row, size_t c, VF c00,
                            VF c01, VF c02, VF c03, VF c10, VF c11, VF c12, VF c13, VF c20, VF c21,
                            VF c22, VF c23, VF c30, VF c31, VF c32, VF c33, VF c40, VF c41, VF c42,
@@ -224,7 +225,7 @@ HWY_INLINE void FinishRows(const TileOut& out, const Finish& f, size_t row, size
                                                       c20, c21, c22, c23, c30, c31, c32, c33, c40,
                                                       c41, c42, c43, c50, c51, c52, c53);
       }
-      if constexpr (!kSmallCode) {
+      if constexpr (!kSmall) {
         return FinishFullRows<kRows, kVectors, true>(f, c, c00, c01, c02, c03, c10, c11, c12, c13,
                                                      c20, c21, c22, c23, c30, c31, c32, c33, c40,
                                                      c41, c42, c43, c50, c51, c52, c53);
@@ -241,6 +242,14 @@ HWY_INLINE void FinishRows(const TileOut& out, const Finish& f, size_t row, size
   StoreRows<kRows, kVectors>(tile, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23, c30,
                              c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
   FinishCopied(out, f, row, c, kRows, tile, cols);
+}
+
+// The same for one vector a row, whose code many tiles share.
+template <size_t kRows>
+HWY_NOINLINE void FinishOneVector(const TileOut& out, const Finish& f, size_t row, size_t c, VF v0,
+                                  VF v1, VF v2, VF v3, VF v4, VF v5) {
+  FinishRows<kRows, 1>(out, f, row, c, v0, v0, v0, v0, v1, v1, v1, v1, v2, v2, v2, v2, v3, v3, v3,
+                       v3, v4, v4, v4, v4, v5, v5, v5, v5);
 }
 
 // One row of kVectors <= 4 vectors, from c on.

@@ -270,7 +270,7 @@ TEST(Conv2dShapes, DepthwiseWithEveryKernel) {
 }
 
 // Groups that take turns at a tile, and those whose inputs are looked up in one vector, in two, or
-// gathered; the last three have more channels than there are zeros for the padding.
+// gathered; some have more channels than there are zeros for the padding.
 TEST(Conv2dShapes, ManyGroups) {
   Random random(__LINE__);
   struct Size {
@@ -280,8 +280,9 @@ TEST(Conv2dShapes, ManyGroups) {
   for (const Size& size :
        {Size{32, 4, 4}, Size{32, 8, 8}, Size{33, 2, 2}, Size{19, 3, 3}, Size{24, 8, 4},
         Size{21, 16, 2}, Size{40, 1, 3}, Size{12, 16, 24}, Size{20, 5, 7}, Size{9, 40, 8},
-        Size{350, 3, 4}, Size{130, 8, 8}, Size{70, 15, 2}}) {
-    for (const size_t width : {2, 7, 13}) {
+        Size{350, 3, 4}, Size{130, 8, 8}, Size{70, 15, 2}, Size{72, 4, 4}, Size{6, 4, 4},
+        Size{300, 4, 4}, Size{17, 8, 8}, Size{6, 8, 8}}) {
+    for (const size_t width : {2, 7, 12, 13}) {
       for (const size_t kernel : {1, 3, 5}) {
         ConvCase c{
             .shape = Square(kernel, size.groups * size.in, size.groups * size.out, size.groups),
@@ -291,7 +292,7 @@ TEST(Conv2dShapes, ManyGroups) {
             .has_bias = i % 2 == 0,
             .data = kAllData[i % 3],
             .layout = i};
-        c.shape.stride_w = 1 + i % 2;
+        c.shape.stride_w = 1 + (i + i / 12) % 2;
         ++i;
         CheckConv(c, random);
         if (HasFailure()) return;
