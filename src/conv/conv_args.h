@@ -143,7 +143,7 @@ class TileCursor {
 struct TapTable {
   static constexpr size_t kColumns = 17;  // seven taps at stride 2: (6 - 1) * 2 + 7
   static constexpr size_t kRows = 8;      // of taps, and those of further rows of outputs
-  using Row = const float* [kColumns];
+  using Row = const float* [(kColumns + 3) / 4 * 4];  // Fill writes four at a time
   Row pixel[kRows];
 
   // The first `rows` rows, for the channels from `channel` on. True where they meet the padding.

@@ -182,21 +182,21 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
       for (size_t c = first; c < end; c += channels) {
         const size_t cols = std::min(channels, end - c);
         const size_t shift = i * step + c - first;
-        const auto out = [&](size_t r) HWY_ATTR {
-          return DepthwiseOut(
-              ConvOut(args, {t.image, t.row + r, t.pixel + i * t.pixels, t.pixels}, c, cols));
-        };
+        DepthwiseOut to(ConvOut(args, {t.image, t.row, t.pixel + i * t.pixels, t.pixels}, c, cols));
+        const size_t down = args.y.row_stride;
         size_t r = 0;
         if constexpr (kPairs) {
-          for (; s.kernel_h == 3 && s.stride_h == 1 && r + 2 <= rows; r += 2) {
-            DepthwiseTableTwoRowsPixels(table.pixel + r, args, t.pixels, c, shift, out(r),
-                                        out(r + 1));
+          if (s.kernel_h == 3 && s.stride_h == 1 && rows >= 2) {
+            DepthwiseOut below = to;
+            below.Down(1, down);
+            for (; r + 2 <= rows; r += 2, to.Down(2, down), below.Down(2, down)) {
+              DepthwiseTableTwoRowsPixels(table.pixel + r, args, t.pixels, c, shift, to, below);
+            }
           }
         }
-        for (; r < rows; ++r) {
-          const DepthwiseOut row = out(r);
+        for (; r < rows; ++r, to.Down(1, down)) {
           DepthwiseTablePixels<kTaps, kStride>(table.pixel + r * s.stride_h, args, t.pixels, c,
-                                               shift, row.out, row.finish);
+                                               shift, to.out, to.finish);
         }
       }
     }

@@ -32,6 +32,13 @@ struct DepthwiseOut {
   Finish finish;
 
   explicit DepthwiseOut(const TileOut& to) : out(to), finish(to) {}
+
+  // On to the tile `rows` rows of the output further down.
+  HWY_INLINE void Down(size_t rows, size_t row_stride) {
+    out.pos.row += rows;
+    finish.y = out.y += rows * row_stride;
+    if (finish.add != nullptr) finish.add += rows * out.chain->add->row_stride;
+  }
 };
 
 // Where pixels have few inputs in common: sum += w * one or two vectors of a pixel.

@@ -151,36 +151,37 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& image = args.x;
   const size_t columns = ColumnsOf(s, t);
-  // Columns [left, right) and tap rows [top, bottom) lie in the image.
+  // Columns [left, right) lie in the image.
   const size_t column = t.pixel * s.stride_w;
-  const size_t row = t.row * s.stride_h;
   const size_t left = std::min(column < s.padding.left ? s.padding.left - column : 0, columns);
   const size_t end = image.width + s.padding.left;
   const size_t right = std::max(std::min(end - std::min(end, column), columns), left);
-  const size_t x = column + left - s.padding.left;  // of column `left`
   bool border = left != 0 || right != columns;
-  const float* const data = image.data + t.image * image.image_stride + channel;
-  const size_t pixel_stride = image.pixel_stride;
-  size_t y = row - s.padding.top;  // huge above the image
-  size_t offset = y * image.row_stride + x * pixel_stride;
-  const size_t row_step = s.dilation_h * image.row_stride;
-  for (size_t ky = 0; ky < rows; ++ky, y += s.dilation_h, offset += row_step) {
+  // Unsigned arithmetic: what lies before the image wraps, and wraps back. First as if there were
+  // no padding, so that tiles at the border and others take the same way.
+  const size_t step = image.pixel_stride * sizeof(float);
+  const size_t row_step = s.dilation_h * image.row_stride * sizeof(float);
+  size_t y = t.row * s.stride_h - s.padding.top;
+  uintptr_t address = reinterpret_cast<uintptr_t>(image.data) +
+                      (t.image * image.image_stride + channel + y * image.row_stride +
+                       (column - s.padding.left) * image.pixel_stride) *
+                          sizeof(float);
+  for (size_t ky = 0; ky < rows; ++ky, y += s.dilation_h, address += row_step) {
     const float** const to = pixel[ky];
-    size_t i = 0;
-    if (y < image.height) {
-      for (; i < left; ++i) to[i] = kZeros;
-      size_t at = offset;
-      for (; i + 4 <= right; i += 4, at += 4 * pixel_stride) {
-        to[i] = data + at;
-        to[i + 1] = data + (at + pixel_stride);
-        to[i + 2] = data + (at + 2 * pixel_stride);
-        to[i + 3] = data + (at + 3 * pixel_stride);
-      }
-      for (; i < right; ++i, at += pixel_stride) to[i] = data + at;
-    } else {
+    if (y >= image.height) {
       border = true;
+      std::fill_n(to, columns, kZeros);
+      continue;
     }
-    for (; i < columns; ++i) to[i] = kZeros;
+    const auto at = [&](size_t i) { return reinterpret_cast<const float*>(address + i * step); };
+    for (size_t i = 0; i < columns; i += 4) {
+      to[i] = at(i);
+      to[i + 1] = at(i + 1);
+      to[i + 2] = at(i + 2);
+      to[i + 3] = at(i + 3);
+    }
+    for (size_t i = 0; i < left; ++i) to[i] = kZeros;
+    for (size_t i = right; i < columns; ++i) to[i] = kZeros;
   }
   return border;
 }
