@@ -35,12 +35,11 @@ constexpr bool SharesColumns(size_t taps, size_t stride) {
 }
 
 // A depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two of
-// either hide the latency of the sums: rows, which have inputs in common, for kernels of three by
-// three taps at stride 1, where code may be large; otherwise vectors, if what they share fits
-// registers.
+// either hide the latency of the sums: rows, which have inputs in common, for pairs of them where
+// kernels are three by three at stride 1 and code may be large; otherwise vectors, if what they
+// share fits registers.
 constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
 constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
-  if (taps == 3 && stride == 1 && kDepthwiseRows == 2) return 1;
   if (!SharesColumns(taps, stride) && !kSmallCode) return 2;
   return kVectorRegisters == 32 ? 2 : 1;
 }
