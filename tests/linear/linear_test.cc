@@ -106,6 +106,7 @@ TEST(Linear, LargeShapes) {
                                               {1, 1500, 300},
                                               {100, 70, 520},
                                               {31, 1000, 519},  // 2 MB of weights
+                                              {70, 1000, 519},  // more tiles than ask for them
                                               {13, 70, 7001},   // one block of weights is as many
                                               {5, 300, 2050}}) {
     for (const Data data : kAllData) {
