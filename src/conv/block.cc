@@ -61,8 +61,8 @@ void RunLines(const Block& block, size_t begin, size_t end, float* scratch) {
   float* const middle = scratch + block.expanded;
   const size_t row_floats = block.expands() ? block.expand.y.row_stride : 0;
   Rows kept{0, 0};  // rows of `image` that `expanded` holds, from its start
-  size_t image = begin / height;
-  size_t row = begin % height;
+  size_t image = begin == 0 ? 0 : begin / height;
+  size_t row = begin - image * height;
   for (size_t line = begin; line < end;) {
     const Rows rows{row, row + std::min({block.band, height - row, end - line})};
     if (block.expands()) {
@@ -159,8 +159,10 @@ Status RunBlock(Block& block, const ImageView<const float>& x, const ImageView<f
     return {StatusCode::kBufferTooSmall, "scratch has # floats, must have #",
             static_cast<int64_t>(scratch.size()), static_cast<int64_t>(least)};
   }
-  const size_t parts =
-      std::min(PartsOf(block, parallel), (scratch.size() - (kLineFloats - 1)) / block.floats());
+  size_t parts = PartsOf(block, parallel);
+  if (parts > 1) {
+    parts = std::min(parts, (scratch.size() - (kLineFloats - 1)) / block.floats());
+  }
   const auto address = reinterpret_cast<uintptr_t>(scratch.data());
   struct Job {
     const Block& block;

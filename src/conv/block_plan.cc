@@ -103,10 +103,9 @@ bool PlanBand(Block& block) {
   const bool large = block.expands() || weights > caches.l2 / 2;
   const size_t room = large ? caches.l2 / 2 : caches.l2 / 4;
   const size_t all_rows = row + shape.stride_h * expanded_row;  // for one row of the output
-  size_t band = room / sizeof(float) / std::max(all_rows, size_t{1});
+  size_t band = Quotient(room / sizeof(float), std::max(all_rows, size_t{1}));
   band = std::min(std::max(band, size_t{1}), y.height);
-  const size_t bands = (y.height + band - 1) / band;
-  block.band = (y.height + bands - 1) / bands;
+  block.band = band == y.height ? band : QuotientUp(y.height, QuotientUp(y.height, band));
   const auto lines = [](size_t rows, size_t floats, size_t& total) {
     if (!MulAddSize(rows, floats, kLineFloats - 1, total)) return false;
     total = total / kLineFloats * kLineFloats;
@@ -121,6 +120,7 @@ bool PlanBand(Block& block) {
 }
 
 size_t PartsOf(const Block& block, const Parallel& parallel) {
+  if (parallel.threads == 1) return 1;
   size_t work = MulAdds(block.depthwise) + MulAdds(block.pointwise);
   if (block.expands()) work += MulAdds(block.expand);
   return PartsFor(parallel, std::min(work, kMaxElements), kMinMulAdds, block.lines());
