@@ -49,6 +49,12 @@ constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
 constexpr size_t kVectorTileTwoRows = 4;
 constexpr size_t kVectorTileOneRow = 8;
 
+// Three vectors of outputs, where a full tile has two: 4 x 3 sums are as many as 6 x 2, and leave
+// no single vector, whose 6 sums wait for each other. Convolutions with 24 outputs: 0.81 to 0.87 of
+// the time.
+constexpr bool kThreeVectors = !kSmallCode && kVectorTile == 2;
+constexpr size_t kRowTileThreeVectors = 4;
+
 // A tile that keeps four chains for each output has kRowTile rows x 1 vector x 4 chains, or 3 rows
 // x 2 vectors x 2 chains at a time.
 constexpr size_t kRowTileFourChains = kVectorRegisters == 32 ? kRowTile : 3;

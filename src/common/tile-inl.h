@@ -332,6 +332,11 @@ constexpr size_t VectorsFor(size_t rows) {
   return rows <= 2 ? std::max(kVectorTile, kVectorTileTwoRows) : kVectorTile;
 }
 
+// Whether `outputs` are a tile of three vectors where others have two.
+HWY_INLINE bool ThreeVectors(size_t outputs) {
+  return kThreeVectors && outputs == 3 * hn::Lanes(DF());
+}
+
 template <Source kSource>
 HWY_INLINE void RunWholeTiles(size_t rows, const Taps& taps, const TileWeights& weights,
                               const TileOut& out, size_t count) {
@@ -341,7 +346,11 @@ HWY_INLINE void RunWholeTiles(size_t rows, const Taps& taps, const TileWeights& 
     if (vectors == 3) return TileRows<3, kSource>(rows, taps, weights, out, count);
   } else {
     if (vectors >= 3 && rows == 1) return Tiles<1, 4, kSource>(taps, weights, out, count);
-    if (vectors >= 3) return Tiles<2, 4, kSource>(taps, weights, out, count);
+    if (vectors >= 3 && rows == 2) return Tiles<2, 4, kSource>(taps, weights, out, count);
+    if constexpr (kThreeVectors) {
+      if (vectors == 3 && rows == 3) return Tiles<3, 3, kSource>(taps, weights, out, count);
+      if (vectors == 3) return Tiles<4, 3, kSource>(taps, weights, out, count);
+    }
   }
   if (vectors == 2) return TileRows<2, kSource>(rows, taps, weights, out, count);
   return TileRows<1, kSource>(rows, taps, weights, out, count);

@@ -29,6 +29,7 @@ void Conv2dF32(const ConvArgs& args, size_t begin, size_t end) {
 
 size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan) {
   if (plan != ConvPlan::kDense) return kRowTile;
+  if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   return GroupOutputs(s) <= hn::Lanes(DF()) ? kRowTileOneVector : kRowTile;
 }
 
