@@ -111,8 +111,7 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   const size_t outputs = GroupOutputs(s);
   const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
   const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
-  const size_t vectors = pixels > 2 && ThreeVectors(outputs) ? 3 : VectorsFor(pixels);
-  size_t width = vectors * hn::Lanes(DF());
+  size_t width = BlockVectors(pixels, outputs) * hn::Lanes(DF());
   // A block of weights that would leave no room in L2 is halved.
   if (depth * width * sizeof(float) > args.large_weights && width > kPanel) {
     width = std::max(width / 2 / kPanel * kPanel, kPanel);

@@ -381,6 +381,7 @@ TEST(Conv2dShapes, LayersOfRealNetworks) {
   CheckConv({.shape = Square(1, 320, 96), .height = 4, .width = 7, .has_bias = true}, random);
   // More weights than an L2 of 2 MB keeps.
   CheckConv({.shape = Square(1, 1030, 530), .height = 6, .width = 7, .has_bias = true}, random);
+  CheckConv({.shape = Square(1, 40, 144), .height = 5, .width = 7, .has_bias = true}, random);
   // Three vectors of AVX2; then their weights are halved.
   CheckConv({.shape = Square(1, 144, 24), .height = 5, .width = 7, .has_bias = true}, random);
   CheckConv({.shape = Square(3, 24, 24), .height = 5, .width = 6, .has_bias = true}, random);
