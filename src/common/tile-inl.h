@@ -257,7 +257,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
 
     // Only tiles that look up addresses can afford a call at their end.
     constexpr bool kSmall = kSmallCode || (kSource == Source::kTable && kVectors > 2);
-    constexpr bool kCall = kVectors == 1 && kSource == Source::kTable;
+    constexpr bool kCall = !kSmallCode && kVectors == 1 && kSource == Source::kTable;
     constexpr size_t kFirst = std::min<size_t>(kRows, 6);
     if constexpr (kCall) {
       FinishOneVector<kFirst>(out, finish, tile * kRows, 0, c00, c10, c20, c30, c40, c50);
