@@ -282,7 +282,7 @@ TEST(Conv2dShapes, ManyGroups) {
         Size{21, 16, 2}, Size{40, 1, 3}, Size{12, 16, 24}, Size{20, 5, 7}, Size{9, 40, 8},
         Size{350, 3, 4}, Size{130, 8, 8}, Size{70, 15, 2}, Size{72, 4, 4}, Size{6, 4, 4},
         Size{300, 4, 4}, Size{17, 8, 8}, Size{6, 8, 8}}) {
-    for (const size_t width : {2, 7, 12, 13}) {
+    for (const size_t width : {2, 7, 12}) {
       for (const size_t kernel : {1, 3, 5}) {
         ConvCase c{
             .shape = Square(kernel, size.groups * size.in, size.groups * size.out, size.groups),
@@ -292,7 +292,7 @@ TEST(Conv2dShapes, ManyGroups) {
             .has_bias = i % 2 == 0,
             .data = kAllData[i % 3],
             .layout = i};
-        c.shape.stride_w = 1 + (i + i / 12) % 2;
+        c.shape.stride_w = 1 + i % 2;
         ++i;
         CheckConv(c, random);
         if (HasFailure()) return;
