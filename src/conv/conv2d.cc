@@ -67,7 +67,7 @@ void RunRestOf(const ConvArgs& args, size_t begin, size_t end) {
 void RunUnits(Kernel kernel, const ConvArgs& args, size_t begin, size_t end) {
   if (args.chain->rest == 0) return kernel(args, begin, end);
   const arch::CacheBytes& caches = arch::Caches();
-  const bool dense = args.plan == ConvPlan::kDense;
+  const bool dense = IsDense(args.plan);
   const size_t room = dense ? caches.l2 / 4 : caches.l1 / 2;
   const size_t bytes = (args.pixels + 1) * args.y.channels * sizeof(float);  // of a tile
   const size_t rows = 2 * args.tiles;
@@ -105,7 +105,7 @@ Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
 
 // Whether groups that are packed one by one run in pairs, on vectors of 16 lanes.
 bool RunsEights(const Conv2dShape& s, int target) {
-  return s.groups > 1 && s.groups % 2 == 0 && GroupOutputs(s) == 8 && GroupChannels(s) == 8 &&
+  return s.groups % 2 == 0 && GroupOutputs(s) == 8 && GroupChannels(s) == 8 &&
          s.channels <= kZeroRun && arch::NarrowIndex(target) != target;
 }
 
@@ -169,7 +169,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
       args.across *= args.y.images * args.y.height;
       args.down = 1;
     }
-  } else if (flat && (args.plan == ConvPlan::kDense || args.plan == ConvPlan::kEights)) {
+  } else if (flat && IsDense(args.plan)) {
     // Addresses take about 100 cycles for each tile. A tile of depth 64 takes 400 and more, and is
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;

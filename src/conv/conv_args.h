@@ -19,6 +19,9 @@ enum class ConvPlan : uint8_t {
   kEights,     // packed as kDense, run as kGrouped: two groups of eight fill a vector
 };
 
+// Whether weights are read from L2 tile by tile, and tiles may cross the rows of an image.
+inline bool IsDense(ConvPlan plan) { return plan == ConvPlan::kDense || plan == ConvPlan::kEights; }
+
 // Channels and outputs of one group.
 inline size_t GroupChannels(const Conv2dShape& s) {
   return s.groups == 1 ? s.channels : Quotient(s.channels, s.groups);

@@ -20,6 +20,21 @@ namespace lanefuse::HWY_NAMESPACE {
 constexpr size_t kFour = 4;
 constexpr size_t kFoursColumns = kRowTile + 2;
 
+// Finishes up to kRowTile pixels of kVectors <= 2 vectors: in registers, where a tile has its full
+// height, or else by way of L1.
+template <size_t kVectors>
+HWY_INLINE void FinishPixels(const TileOut& out, size_t pixels, VF s0, VF t0, VF s1, VF t1, VF s2,
+                             VF t2, VF s3, VF t3, VF s4, VF t4, VF s5, VF t5) {
+  if (HWY_LIKELY(pixels == kRowTile)) {
+    return FinishColumns<kRowTile, kVectors>(out, Finish(out), 0, 0, s0, t0, s1, t1, s2, t2, s3, t3,
+                                             s4, t4, s5, t5);
+  }
+  HWY_ALIGN float tile[kRowTile * kVectors * kPanel];
+  StoreRows<kRowTile, kVectors>(tile, s0, t0, s0, s0, s1, t1, s0, s0, s2, t2, s0, s0, s3, t3, s0,
+                                s0, s4, t4, s0, s0, s5, t5, s0, s0);
+  FinishTile(out, pixels, tile, kVectors * hn::Lanes(DF()));
+}
+
 // Column kColumn of a row of taps: its channels meet pixel p as tap kColumn - p. Two vectors of
 // outputs, whose sums wait for each other less.
 template <size_t kColumn>
@@ -72,26 +87,17 @@ HWY_NOINLINE inline void FoursTile(size_t kernel_h, const float* const (*columns
     };
     each(std::make_index_sequence<kFoursColumns>());
   }
-  const size_t lanes = hn::Lanes(d);
-  if (HWY_LIKELY(pixels == kRowTile)) {
-    return FinishColumns<kRowTile, 2>(out, Finish(out), 0, 0, s0, t0, s1, t1, s2, t2, s3, t3, s4,
-                                      t4, s5, t5);
-  }
-  HWY_ALIGN float tile[kRowTile * 2 * kPanel];
-  StoreRows<6, 2>(tile, s0, t0, s0, s0, s1, t1, s0, s0, s2, t2, s0, s0, s3, t3, s0, s0, s4, t4, s0,
-                  s0, s5, t5, s0, s0);
-  FinishTile(out, pixels, tile, 2 * lanes);
+  FinishPixels<2>(out, pixels, s0, t0, s1, t1, s2, t2, s3, t3, s4, t4, s5, t5);
 }
 
-// Six tenths of the time that it takes to look up the inputs of each tap. As many vectors of
-// outputs at a time as leave their weights in L1, and whose channels the zeros of the padding
-// suffice for.
+// Six tenths of the time that it takes to look up the inputs of each tap. As many outputs at a time
+// as leave their weights in L1.
 HWY_NOINLINE inline void ConvFours(const ConvArgs& args, size_t begin, size_t end) {
   const size_t step = 2 * hn::Lanes(DF());
   const Conv2dShape& s = *args.shape;
   const size_t depth = s.kernel_h * 3 * kFour;
   const size_t second = step == kPanel ? kPanel / 2 : depth * kPanel;
-  const size_t most = std::min(args.tile_inputs / (depth * sizeof(float)), kZeroRun) / step * step;
+  const size_t most = std::max(args.tile_inputs / (depth * sizeof(float)) / step, size_t{1}) * step;
   for (size_t block = 0; block < s.outputs; block += most) {
     const size_t last = std::min(block + most, s.outputs);
     RunTable table = TableFor(args, 0, kFour, false);
@@ -100,6 +106,7 @@ HWY_NOINLINE inline void ConvFours(const ConvArgs& args, size_t begin, size_t en
       const ConvTile& t = cursor.tile();
       table.Seek(t.image, t.row, t.pixel);
       table.Take(t.pixels);
+      static_assert(3 * 3 <= RunTable::kRuns);  // all taps at once
       const float* columns[3][kFoursColumns];
       for (size_t ky = 0; ky < s.kernel_h; ++ky) {
         for (size_t j = 0; j < kFoursColumns; ++j) {
@@ -115,7 +122,7 @@ HWY_NOINLINE inline void ConvFours(const ConvArgs& args, size_t begin, size_t en
   }
 }
 
-// Whether ConvFours has code for such groups.
+// Whether ConvFours has code for such groups, and the padding zeros for as many channels.
 HWY_INLINE bool FoursFit(const Conv2dShape& s) {
   return GroupChannels(s) == kFour && GroupOutputs(s) == kFour &&
          s.outputs % (2 * hn::Lanes(DF())) == 0 && s.kernel_w == 3 && s.kernel_h <= 3 &&
@@ -165,14 +172,7 @@ HWY_NOINLINE inline void EightsTile(RunTable& table, size_t offset, const float*
       step(7, i7);
     }
   } while (table.Next());
-  if (HWY_LIKELY(pixels == kRowTile)) {
-    return FinishColumns<kRowTile, 1>(out, Finish(out), 0, 0, s0, zero, s1, zero, s2, zero, s3,
-                                      zero, s4, zero, s5, zero);
-  }
-  HWY_ALIGN float tile[kRowTile * kPanel];
-  StoreRows<6, 1>(tile, s0, s0, s0, s0, s1, s0, s0, s0, s2, s0, s0, s0, s3, s0, s0, s0, s4, s0, s0,
-                  s0, s5, s0, s0, s0);
-  FinishTile(out, pixels, tile, kPanel);
+  FinishPixels<1>(out, pixels, s0, s0, s1, s1, s2, s2, s3, s3, s4, s4, s5, s5);
 }
 
 // Two thirds to nine tenths of the time of tiles of 8 lanes, each of which loads every input of its
