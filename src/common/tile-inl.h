@@ -88,10 +88,10 @@ HWY_INLINE bool AnyNegativeZero(VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, 
 enum class Source : uint8_t { kTable, kRuns, kRun };
 constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
 
-// `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 8
-// rows of one vector. Named accumulators, because SVE vectors cannot be array elements; rows 6 and
-// 7 have the second ones of rows 0 and 1. kAsks: each of them asks for a part of what is at
-// weights.next. Of one run otherwise for nothing, of others for its own weights.
+// `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 12
+// rows of one vector (8 of a table). Named accumulators, because SVE vectors cannot be array
+// elements; rows 6 to 11 have the second ones of rows 0 to 5. kAsks: each of them asks for a part
+// of what is at weights.next. Of one run otherwise for nothing, of others for its own weights.
 template <size_t kRows, size_t kVectors, Source kSource, bool kAsks = false>
 LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights,
                                           const TileOut& out, size_t count) {
@@ -131,6 +131,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
     };
     const auto run = [&](const float* a0, const float* a1, const float* a2, const float* a3,
                          const float* a4, const float* a5, const float* a6, const float* a7,
+                         const float* a8, const float* a9, const float* a10, const float* a11,
                          size_t steps) HWY_ATTR __attribute__((always_inline)) {
       // Step k, whose inputs are lanes kLane of x0 to x5.
       const auto step = [&]<int kLane>(Lane<kLane>, size_t k, VF x0, VF x1, VF x2, VF x3, VF x4,
@@ -155,6 +156,10 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
         if constexpr (kRows > 5) row(a5, x5, c50, c51, c52, c53);
         if constexpr (kRows > 6) c01 = Fma(hn::Set(d, a6[k]), v0, c01);
         if constexpr (kRows > 7) c11 = Fma(hn::Set(d, a7[k]), v0, c11);
+        if constexpr (kRows > 8) c21 = Fma(hn::Set(d, a8[k]), v0, c21);
+        if constexpr (kRows > 9) c31 = Fma(hn::Set(d, a9[k]), v0, c31);
+        if constexpr (kRows > 10) c41 = Fma(hn::Set(d, a10[k]), v0, c41);
+        if constexpr (kRows > 11) c51 = Fma(hn::Set(d, a11[k]), v0, c51);
       };
       size_t k = 0;
       if constexpr (kLaneFactors) {
@@ -220,7 +225,8 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           if constexpr (!kSmallCode) pass(table.left_out(i));
           run(row[0] + at, row[kRows > 1 ? 1 : 0] + at, row[kRows > 2 ? 2 : 0] + at,
               row[kRows > 3 ? 3 : 0] + at, row[kRows > 4 ? 4 : 0] + at, row[kRows > 5 ? 5 : 0] + at,
-              row[kRows > 6 ? 6 : 0] + at, row[kRows > 7 ? 7 : 0] + at, table.length(i));
+              row[kRows > 6 ? 6 : 0] + at, row[kRows > 7 ? 7 : 0] + at, nullptr, nullptr, nullptr,
+              nullptr, table.length(i));
         }
       } while (table.Next());
       if constexpr (!kSmallCode) {
@@ -250,148 +256,27 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
         run(a, a + (kRows > 1 ? stride : 0), a + (kRows > 2 ? 2 * stride : 0),
             a + (kRows > 3 ? 3 * stride : 0), a + (kRows > 4 ? 4 * stride : 0),
             a + (kRows > 5 ? 5 * stride : 0), a + (kRows > 6 ? 6 * stride : 0),
-            a + (kRows > 7 ? 7 * stride : 0), length);
+            a + (kRows > 7 ? 7 * stride : 0), a + (kRows > 8 ? 8 * stride : 0),
+            a + (kRows > 9 ? 9 * stride : 0), a + (kRows > 10 ? 10 * stride : 0),
+            a + (kRows > 11 ? 11 * stride : 0), length);
       }
       data += kKeep ? kept_step : taps.tile_step;
     }
 
     // Only tiles that look up addresses can afford a call at their end.
-    constexpr bool kSmall = kSmallCode || (kSource == Source::kTable && kVectors > 2);
-    constexpr bool kCall = !kSmallCode && kVectors == 1 && kSource == Source::kTable;
-    constexpr size_t kFirst = std::min<size_t>(kRows, 6);
-    if constexpr (kCall) {
-      FinishOneVector<kFirst>(out, finish, tile * kRows, 0, c00, c10, c20, c30, c40, c50);
+    constexpr bool kLookUp = kSource == Source::kTable;
+    if constexpr (kVectors == 1 && !kSmallCode) {
+      static_assert(kRows <= (kLookUp ? RunTable::kRows : kRowTileOneVector));
+      FinishColumn<kRows, kLookUp>(out, finish, tile * kRows, c00, c10, c20, c30, c40, c50, c01,
+                                   c11, c21, c31, c41, c51);
     } else {
-      FinishRows<kFirst, kVectors, kSmall>(out, finish, tile * kRows, 0, c00, c01, c02, c03, c10,
-                                           c11, c12, c13, c20, c21, c22, c23, c30, c31, c32, c33,
-                                           c40, c41, c42, c43, c50, c51, c52, c53);
-    }
-    finish.Advance(kFirst);
-    if constexpr (kRows > kFirst) {
-      static_assert(kVectors == 1);
-      if constexpr (kCall) {
-        FinishOneVector<kRows - kFirst>(out, finish, tile * kRows + kFirst, 0, c01, c11, c01, c01,
-                                        c01, c01);
-      } else {
-        FinishColumns<kRows - kFirst, 1>(out, finish, tile * kRows + kFirst, 0, c01, zero, c11,
-                                         zero, zero, zero, zero, zero, zero, zero, zero, zero);
-      }
-      finish.Advance(kRows - kFirst);
+      static_assert(kRows <= 6);
+      FinishRows<kRows, kVectors, kSmallCode || (kLookUp && (kVectors > 2))>(
+          out, finish, tile * kRows, 0, c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23,
+          c30, c31, c32, c33, c40, c41, c42, c43, c50, c51, c52, c53);
+      finish.Advance(kRows);
     }
   } while (++tile < count);
-}
-
-// Where code is small, tiles have four heights: this many rows, then the rest.
-constexpr size_t PieceOf(size_t rows) {
-  return rows >= kRowTile ? kRowTile : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
-}
-
-// Tiles of which the first ask for weights.
-template <size_t kRows, size_t kVectors, Source kSource>
-HWY_NOINLINE void AskingTiles(Taps taps, const TileWeights& weights, TileOut out, size_t count) {
-  const size_t ask = std::min(count, weights.next_parts);
-  Tiles<kRows, kVectors, kSource, true>(taps, weights, out, ask);
-  if (ask == count) return;
-  taps.data += ask * taps.tile_step;
-  out.y += ask * kRows * out.y_stride;
-  out.pos.pixel += ask * kRows;
-  Tiles<kRows, kVectors, kSource>(taps, weights, out, count - ask);
-}
-
-// Tiles of full height.
-template <size_t kRows, size_t kVectors, Source kSource>
-HWY_INLINE void FullTiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
-                          size_t count) {
-  if constexpr (kSource == Source::kRun && kVectors == kVectorTile && kRows == kRowTile) {
-    if (weights.next_parts != 0) {
-      return AskingTiles<kRows, kVectors, kSource>(taps, weights, out, count);
-    }
-  }
-  Tiles<kRows, kVectors, kSource>(taps, weights, out, count);
-}
-
-template <size_t kVectors, Source kSource>
-HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weights,
-                         const TileOut& out, size_t count) {
-  if (rows == 1) return Tiles<1, kVectors, kSource>(taps, weights, out, count);
-  if (rows == 2) return Tiles<2, kVectors, kSource>(taps, weights, out, count);
-  if (rows == 4) return Tiles<4, kVectors, kSource>(taps, weights, out, count);
-  if constexpr (!kSmallCode) {
-    if (rows == 3) return Tiles<3, kVectors, kSource>(taps, weights, out, count);
-    if (rows == 5) return Tiles<5, kVectors, kSource>(taps, weights, out, count);
-  }
-  if constexpr (kVectors == 1 && kRowTileOneVector > kRowTile) {
-    if (rows == 7) return Tiles<7, 1, kSource>(taps, weights, out, count);
-    if (rows == 8) return Tiles<8, 1, kSource>(taps, weights, out, count);
-  }
-  return FullTiles<kRowTile, kVectors, kSource>(taps, weights, out, count);
-}
-
-// How many vectors a tile of `rows` rows may have.
-constexpr size_t VectorsFor(size_t rows) {
-  return rows <= 2 ? std::max(kVectorTile, kVectorTileTwoRows) : kVectorTile;
-}
-
-// Whether `outputs` are a tile of three vectors where others have two.
-HWY_INLINE bool ThreeVectors(size_t outputs) {
-  return kThreeVectors && outputs == 3 * hn::Lanes(DF());
-}
-
-// How many vectors the tiles of `outputs` have, of `rows` rows. Five are 3 + 2 and nine 3 + 3 + 3,
-// or there would be a single one, whose sums wait for each other (0.93 to 1.00 of the time).
-HWY_INLINE size_t BlockVectors(size_t rows, size_t outputs) {
-  const size_t lanes = hn::Lanes(DF());
-  const bool five_or_nine = outputs == 5 * lanes || outputs == 9 * lanes;
-  const bool three = ThreeVectors(outputs) || (!kSmallCode && kVectorTile == 4 && five_or_nine);
-  return rows > 2 && three ? 3 : VectorsFor(rows);
-}
-
-template <Source kSource>
-HWY_INLINE void RunWholeTiles(size_t rows, const Taps& taps, const TileWeights& weights,
-                              const TileOut& out, size_t count) {
-  const size_t vectors = (out.cols + hn::Lanes(DF()) - 1) / hn::Lanes(DF());
-  if constexpr (kVectorTile >= 4) {
-    if (vectors == 4) return TileRows<4, kSource>(rows, taps, weights, out, count);
-    if (vectors == 3) return TileRows<3, kSource>(rows, taps, weights, out, count);
-  } else {
-    if (vectors >= 3 && rows == 1) return Tiles<1, 4, kSource>(taps, weights, out, count);
-    if (vectors >= 3 && rows == 2) return Tiles<2, 4, kSource>(taps, weights, out, count);
-    if constexpr (kThreeVectors) {
-      if (vectors == 3 && rows == 3) return Tiles<3, 3, kSource>(taps, weights, out, count);
-      if (vectors == 3) return Tiles<4, 3, kSource>(taps, weights, out, count);
-    }
-  }
-  if (vectors == 2) return TileRows<2, kSource>(rows, taps, weights, out, count);
-  return TileRows<1, kSource>(rows, taps, weights, out, count);
-}
-
-// Any number of rows, equally far apart, in pieces.
-template <Source kSource>
-HWY_NOINLINE void RunPieces(size_t rows, Taps taps, const TileWeights& weights, TileOut out) {
-  while (rows != 0) {
-    const size_t piece = PieceOf(rows);
-    RunWholeTiles<kSource>(piece, taps, weights, out, 1);
-    taps.first += piece;
-    taps.data += kSource == Source::kTable ? 0 : piece * taps.stride;
-    out.y += piece * out.y_stride;
-    out.pos.pixel += piece;
-    rows -= piece;
-  }
-}
-
-// Whether tiles of `rows` rows may follow each other at any distance; if not, one must begin where
-// the one before ends.
-constexpr bool RunsTogether(size_t rows) { return !kSmallCode || rows == PieceOf(rows); }
-
-// `count` tiles of `rows` rows and out.cols <= VectorsFor(rows) * lanes outputs; one tile of a
-// table.
-template <Source kSource>
-HWY_INLINE void RunTiles(size_t rows, const Taps& taps, const TileWeights& weights,
-                         const TileOut& out, size_t count) {
-  if (!RunsTogether(rows)) {
-    return RunPieces<kSource>(rows * count, taps, weights, out);
-  }
-  RunWholeTiles<kSource>(rows, taps, weights, out, count);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

@@ -8,7 +8,7 @@
 #endif
 
 #include "src/common/partition.h"
-#include "src/common/tile-inl.h"
+#include "src/common/run_tiles-inl.h"
 #include "src/conv/conv_args.h"
 
 HWY_BEFORE_NAMESPACE();

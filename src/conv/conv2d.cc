@@ -27,10 +27,14 @@ void Conv2dF32(const ConvArgs& args, size_t begin, size_t end) {
   }
 }
 
-size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan) {
+size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan, size_t width) {
   if (plan != ConvPlan::kDense) return kRowTile;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
-  return GroupOutputs(s) <= hn::Lanes(DF()) ? kRowTileOneVector : kRowTile;
+  if (GroupOutputs(s) > hn::Lanes(DF())) return kRowTile;
+  // Tiles of one height follow each other without a call.
+  const bool whole = width % kRowTileOneVectorTable == 0 && width % kRowTileOneVector != 0;
+  const bool no_table = IsPointwise(s) || PatchHolds(s, kRowTileOneVector);
+  return no_table && !whole ? kRowTileOneVector : kRowTileOneVectorTable;
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE
@@ -153,7 +157,8 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& x = args.x;
   if (RunsEights(s, target)) args.plan = ConvPlan::kEights;
-  const size_t most = HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](s, args.plan);
+  const size_t most =
+      HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](s, args.plan, args.y.width);
   args.flat = flat;
   args.down = args.y.height;
   args.across = args.y.width;
@@ -173,6 +178,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     // Addresses take about 100 cycles for each tile. A tile of depth 64 takes 400 and more, and is
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;
+    static_assert(Patch::kFloats < kMinDepth * RunTable::kRows);  // taller tiles have no table
     const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
     args.scattered = depth >= kMinDepth && (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;

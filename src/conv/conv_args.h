@@ -165,6 +165,10 @@ struct Patch {
   alignas(64) float data[kFloats];
 };
 
+// Whether tiles of `pixels` that do not lie in the image as one run for each row of taps always fit
+// a patch, so that none looks up addresses.
+bool PatchHolds(const Conv2dShape& shape, size_t pixels);
+
 // Which tiles find their inputs as this one does, taps.tile_step behind those of the one before.
 enum class Strided : uint8_t {
   kNot,    // not even this one: that takes a table

@@ -13,7 +13,7 @@
 
 #include <utility>
 
-#include "src/common/tile-inl.h"
+#include "src/common/run_tiles-inl.h"
 #include "src/conv/conv_args.h"
 #include "src/epilogue/finish-inl.h"
 

@@ -186,6 +186,15 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   return border;
 }
 
+bool PatchHolds(const Conv2dShape& s, size_t pixels) {
+  constexpr size_t kMost = Patch::kFloats;
+  const bool copies = s.groups == 1 && s.kernel_h * s.kernel_w > 1 && s.dilation_w == 1;
+  if (!copies || s.kernel_h > kMost || s.kernel_w > kMost || s.channels > kMost) return false;
+  // One window, or one for each pixel.
+  const size_t most = std::max((pixels - 1) * s.stride_w + s.kernel_w, pixels * s.kernel_w);
+  return most <= kMost && s.kernel_h * s.channels * most <= kMost;
+}
+
 void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, Taps& taps) {
   const Conv2dShape& s = *args.shape;
   const Place first = PlaceOf(args, t);

@@ -246,10 +246,44 @@ HWY_INLINE void FinishRows(const TileOut& out, const Finish& f, size_t row, size
 
 // The same for one vector a row, whose code many tiles share.
 template <size_t kRows>
-HWY_NOINLINE void FinishOneVector(const TileOut& out, const Finish& f, size_t row, size_t c, VF v0,
-                                  VF v1, VF v2, VF v3, VF v4, VF v5) {
-  FinishRows<kRows, 1>(out, f, row, c, v0, v0, v0, v0, v1, v1, v1, v1, v2, v2, v2, v2, v3, v3, v3,
+HWY_NOINLINE void FinishOneVector(const TileOut& out, const Finish& f, size_t row, VF v0, VF v1,
+                                  VF v2, VF v3, VF v4, VF v5) {
+  FinishRows<kRows, 1>(out, f, row, 0, v0, v0, v0, v0, v1, v1, v1, v1, v2, v2, v2, v2, v3, v3, v3,
                        v3, v4, v4, v4, v4, v5, v5, v5, v5);
+}
+
+// A tile of kRows <= 12 full rows of one vector, and on to the tile below.
+template <size_t kRows, bool kAdd>
+HWY_INLINE void FinishFullColumn(Finish& f, VF v0, VF v1, VF v2, VF v3, VF v4, VF v5, VF v6, VF v7,
+                                 VF v8, VF v9, VF v10, VF v11) {
+  constexpr size_t kFirst = std::min<size_t>(kRows, 6);
+  FinishVectors<kFirst, true, kAdd>(f, 0, v0, v1, v2, v3, v4, v5);
+  f.Advance(kFirst);
+  if constexpr (kRows > kFirst) {
+    FinishVectors<kRows - kFirst, true, kAdd>(f, 0, v6, v7, v8, v9, v10, v11);
+    f.Advance(kRows - kFirst);
+  }
+}
+
+// The same with a call where rows end within the vector, or the chain is not a frequent one; and,
+// if kCall, for all.
+template <size_t kRows, bool kCall>
+HWY_INLINE void FinishColumn(const TileOut& out, Finish& f, size_t row, VF v0, VF v1, VF v2, VF v3,
+                             VF v4, VF v5, VF v6, VF v7, VF v8, VF v9, VF v10, VF v11) {
+  const bool inside = out.chain->in_registers && hn::Lanes(DF()) <= f.cols;
+  if (!kCall && __builtin_expect_with_probability(inside, 1, 0.9999)) {
+    if (f.add == nullptr) {
+      return FinishFullColumn<kRows, false>(f, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11);
+    }
+    return FinishFullColumn<kRows, true>(f, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11);
+  }
+  constexpr size_t kFirst = std::min<size_t>(kRows, 6);
+  FinishOneVector<kFirst>(out, f, row, v0, v1, v2, v3, v4, v5);
+  f.Advance(kFirst);
+  if constexpr (kRows > kFirst) {
+    FinishOneVector<kRows - kFirst>(out, f, row + kFirst, v6, v7, v8, v9, v10, v11);
+    f.Advance(kRows - kFirst);
+  }
 }
 
 // One row of kVectors <= 4 vectors, from c on.

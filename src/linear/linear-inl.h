@@ -10,7 +10,7 @@
 #include "hwy/cache_control.h"
 #include "src/common/divide.h"
 #include "src/common/partition.h"
-#include "src/common/tile-inl.h"
+#include "src/common/run_tiles-inl.h"
 #include "src/linear/linear_args.h"
 #include "src/linear/order.h"
 

@@ -72,7 +72,8 @@ TEST(Conv2dShapes, EveryWidthAndHeight) {
   struct Size {
     size_t channels, outputs, groups;
   };
-  for (const Size& size : {Size{6, 17, 1}, Size{2, 33, 1}, Size{3, 64, 1}, Size{17, 17, 17}}) {
+  for (const Size& size :
+       {Size{6, 17, 1}, Size{2, 33, 1}, Size{3, 64, 1}, Size{17, 17, 17}, Size{3, 8, 1}}) {
     for (size_t height : {1, 2, 3, 6, 7, 13}) {
       for (size_t width = 1; width <= 20; ++width) {
         for (const size_t kernel : {1, 3}) {
@@ -170,7 +171,7 @@ TEST(Conv2dShapes, TallImagesOfFewChannels) {
   for (const size_t channels : {1, 2, 3, 4, 6}) {
     for (const Extents& kernel : {Extents{10, 4}, Extents{3, 3}, Extents{5, 2}, Extents{4, 1}}) {
       for (const size_t width : {1, 5, 6, 9, 30, 70}) {
-        ConvCase c{.shape = {.outputs = 17,
+        ConvCase c{.shape = {.outputs = i % 3 == 0 ? size_t{17} : 4 * (i % 3),
                              .channels = channels,
                              .kernel_h = kernel.height,
                              .kernel_w = kernel.width,
