@@ -111,7 +111,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
 // few times as possible, too (1x1 on AVX512: 0.88 to 0.97).
 HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   const Conv2dShape& s = *args.shape;
-  const size_t outputs = GroupOutputs(s);
+  const size_t outputs = args.n1 - args.n0;
   const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
   const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
   size_t width = BlockVectors(pixels, outputs) * hn::Lanes(DF());
@@ -143,10 +143,10 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   const bool large = 2 * depth * width * sizeof(float) > args.large_weights;
   const bool asks = kPrefetchNext && block == width && !large;
   for (size_t g = 0; g < s.groups; ++g) {
-    for (size_t n = 0; n < outputs; n += block) {
-      DenseBlock part{g, g + 1, n, std::min(n + block, outputs), width};
+    for (size_t n = args.n0; n < args.n1; n += block) {
+      DenseBlock part{g, g + 1, n, std::min(n + block, args.n1), width};
       part.own = kAskOwn && large;
-      if (asks && n + block < outputs) part.next = std::min(block, outputs - n - block);
+      if (asks && n + block < args.n1) part.next = std::min(block, args.n1 - n - block);
       ConvDenseBlock(args, begin, end, part, block <= width ? args.tiles : together);
     }
   }

@@ -85,11 +85,35 @@ void RunUnits(Kernel kernel, const ConvArgs& args, size_t begin, size_t end) {
   }
 }
 
+// Outputs that make a part of their own: whole blocks on every target.
+constexpr size_t kPartOutputs = 64;
+
 struct ConvPart {
   Kernel kernel;
   const ConvArgs& args;
-  void operator()(size_t begin, size_t end) const { RunUnits(kernel, args, begin, end); }
+  size_t units;
+  bool by_outputs;  // units are kPartOutputs outputs of all pixels, not tiles
+  void operator()(size_t begin, size_t end) const {
+    if (!by_outputs) return RunUnits(kernel, args, begin, end);
+    ConvArgs part = args;
+    part.n0 = begin * kPartOutputs;
+    part.n1 = std::min(end * kPartOutputs, args.n1);
+    RunUnits(kernel, part, 0, units);
+  }
 };
+
+// Whether `parts` split the outputs, so that each reads its own weights alone: where there are more
+// weights than inputs, unless the tiles are easier to share out. Seven by seven pixels are 9 tiles.
+bool SplitsOutputs(const ConvArgs& args, size_t parts, size_t units) {
+  const Conv2dShape& s = *args.shape;
+  const size_t pixels = args.x.images * args.x.height * args.x.width;
+  if (args.plan != ConvPlan::kDense || s.groups != 1 || args.chain->rest != 0 ||
+      s.kernel_h * s.kernel_w * s.outputs <= pixels) {
+    return false;
+  }
+  const size_t blocks = QuotientUp(s.outputs, kPartOutputs);
+  return QuotientUp(blocks, parts) * units <= QuotientUp(units, parts) * blocks;
+}
 
 Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
                    const ImageView<const float>& y, Extent& output) {
@@ -132,6 +156,8 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .finite = w.finite(),
           .chain = &chain,
           .plan = PlanFor(w.shape()),
+          .n0 = 0,
+          .n1 = GroupOutputs(w.shape()),
           .l1 = caches.l1,
           .tile_inputs = caches.l1 * 3 / 8,
           .small_weights = caches.l2 / 2,
@@ -233,8 +259,14 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
        !MulAddSize(work, shape.outputs, 0, work))) {
     work = kMaxElements;
   }
-  const size_t units = args.tiles * args.y.height * args.y.images;
-  const ConvPart part{HWY_DISPATCH_TABLE(Conv2dF32)[TargetFor(args, target)], args};
+  const size_t tiles = args.tiles * args.y.height * args.y.images;
+  ConvPart part{HWY_DISPATCH_TABLE(Conv2dF32)[TargetFor(args, target)], args, tiles, false};
+  size_t units = tiles;
+  if (parallel.threads != 1 && work >= 2 * kMinMulAdds) {
+    const size_t parts = PartsFor(parallel, work, kMinMulAdds, kMaxElements);
+    part.by_outputs = parts > 1 && SplitsOutputs(args, parts, tiles);
+    if (part.by_outputs) units = QuotientUp(shape.outputs, kPartOutputs);
+  }
   ForEachPart(parallel, work, kMinMulAdds, units, part);
   return {};
 }

@@ -41,6 +41,7 @@ struct ConvArgs {
   bool finite;  // all weights
   const Chain* chain;
   ConvPlan plan;
+  size_t n0, n1;         // outputs of each group that are made; all, but for a dense plan's parts
   size_t l1;             // bytes
   size_t tile_inputs;    // bytes of inputs that stay in L1 beside a block of weights
   size_t small_weights;  // bytes that stay in L2 beside the images

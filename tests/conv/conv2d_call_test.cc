@@ -73,6 +73,12 @@ std::vector<ConvCase> LargeCases() {
        .has_bias = true},
       // One row of output: nothing but pixels or outputs to split.
       {.shape = {.outputs = 64, .channels = 40, .kernel_w = 9}, .height = 1, .width = 110},
+      // More weights than inputs, so that outputs are split, the last part not a whole one.
+      {.shape =
+           {.outputs = 200, .channels = 24, .kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}},
+       .height = 7,
+       .width = 7,
+       .has_bias = true},
       // One pixel.
       {.shape = {.outputs = 96, .channels = 900, .kernel_h = 5, .kernel_w = 5},
        .height = 5,
