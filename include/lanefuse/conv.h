@@ -79,7 +79,8 @@ class PackedConv2d {
 // Errors    kInvalidArgument, kShapeMismatch, kOverlap; on error y is untouched.
 // Accuracy  |error of a sum| <= (K + 2) * 2^-24 * sum |x w| to first order, K = taps * channels of
 //           a group. Bits equal on every target with FMA, for any number of images and threads.
-// Threads   Output rows are split when there are at least 2^18 multiply-adds a thread.
+// Threads   Pixels are split, or outputs where there are more weights than inputs, when there are
+//           at least 2^18 multiply-adds a thread.
 // Method    Direct convolution on register tiles of pixels x outputs; the indirect idea of Dukhan
 //           (arXiv 1907.02129) with the addresses of one tile at a time.
 LANEFUSE_API Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w,
@@ -101,7 +102,7 @@ LANEFUSE_API Status Conv2d(const ImageView<const float>& x, const PackedConv2d& 
 //           may be y itself. < 12 KiB of stack.
 // Errors    As Conv2d; kBufferTooSmall. On error y and scratch are untouched.
 // Accuracy  That of the calls one by one.
-// Threads   Output rows are split as in Conv2d.
+// Threads   Output rows are split when there are at least 2^18 multiply-adds a thread.
 // Method    Layer fusion in bands of rows (Alwani et al., MICRO 2016), with the kernels of Conv2d.
 LANEFUSE_API Status SeparableConv2d(const ImageView<const float>& x, const PackedConv2d& depthwise,
                                     const Epilogue& middle, const PackedConv2d& pointwise,

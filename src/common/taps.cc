@@ -1,5 +1,9 @@
 #include "src/common/taps.h"
 
+#include <algorithm>
+
+#include "src/common/divide.h"
+
 namespace lanefuse {
 
 alignas(64) const float kZeros[kZeroRun] = {};
@@ -16,8 +20,14 @@ void Taps::Fill(size_t ky, size_t kx, const float** table) const {
     if (row >= height) {
       left = right = columns;
     } else {
-      while (left < right && start + static_cast<ptrdiff_t>(left * step) < 0) ++left;
-      while (right > left && static_cast<size_t>(start) + (right - 1) * step >= width) --right;
+      // How many columns begin before a coordinate `ahead` of the first.
+      const auto before = [&](ptrdiff_t ahead) {
+        if (ahead <= 0) return size_t{0};
+        const size_t count = static_cast<size_t>(ahead);
+        return std::min(step == 1 ? count : QuotientUp(count, step), columns);
+      };
+      left = before(-start);
+      right = std::max(before(static_cast<ptrdiff_t>(width) - start), left);
     }
     for (size_t i = 0; i < left; ++i) table[i] = kZeros;
     for (size_t i = right; i < columns; ++i) table[i] = kZeros;

@@ -230,6 +230,41 @@ HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t en
   }
 }
 
+// Taps from which on a kernel is large.
+constexpr size_t kLargeKernel = 100;
+
+// Channels [c, end) of a tile whose addresses do not fit a table.
+HWY_INLINE void DepthwiseChannels(const ConvArgs& args, const ConvTile& t, size_t c, size_t end) {
+  const size_t lanes = hn::Lanes(DF());
+  const size_t panel_stride = args.shape->kernel_h * args.shape->kernel_w * kPanel;
+  Taps taps;
+  while (c < end) {
+    const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
+    const size_t vectors = std::min((end - c) / lanes, kVectorTile);
+    const size_t cols = vectors == 0 ? end - c : vectors * lanes;
+    ImageTaps(args, t, c, taps);
+    const TileOut out = ConvOut(args, t, c, cols);
+    switch (vectors) {
+      case 0:
+        DepthwiseRows<1, true>(t.pixels, taps, weights, out);
+        break;
+      case 1:
+        DepthwiseRows<1, false>(t.pixels, taps, weights, out);
+        break;
+      case 2:
+        DepthwiseRows<2, false>(t.pixels, taps, weights, out);
+        break;
+      case 3:
+        DepthwiseRows<std::min<size_t>(3, kVectorTile), false>(t.pixels, taps, weights, out);
+        break;
+      default:
+        DepthwiseRows<kVectorTile, false>(t.pixels, taps, weights, out);
+        break;
+    }
+    c += cols;
+  }
+}
+
 // Units (tiles) [begin, end): pixels outside, so that an input row is read while it is in L1 and
 // the weights, 64 bytes a tap and panel, stay there too.
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
@@ -252,39 +287,15 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
     }
     return ConvDepthwiseTable<0, 0>(args, begin, end);
   }
-  const size_t lanes = hn::Lanes(DF());
-  const size_t taps_count = args.shape->kernel_h * args.shape->kernel_w;
-  const size_t panel_stride = taps_count * kPanel;
-  const size_t channels = args.shape->channels;
-  Taps taps;
-  TileCursor cursor(args, begin);
-  for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
-    const ConvTile& t = cursor.tile();
-    size_t c = 0;
-    while (c < channels) {
-      const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
-      const size_t vectors = std::min((channels - c) / lanes, kVectorTile);
-      const size_t cols = vectors == 0 ? channels - c : vectors * lanes;
-      ImageTaps(args, t, c, taps);
-      const TileOut out = ConvOut(args, t, c, cols);
-      switch (vectors) {
-        case 0:
-          DepthwiseRows<1, true>(t.pixels, taps, weights, out);
-          break;
-        case 1:
-          DepthwiseRows<1, false>(t.pixels, taps, weights, out);
-          break;
-        case 2:
-          DepthwiseRows<2, false>(t.pixels, taps, weights, out);
-          break;
-        case 3:
-          DepthwiseRows<std::min<size_t>(3, kVectorTile), false>(t.pixels, taps, weights, out);
-          break;
-        default:
-          DepthwiseRows<kVectorTile, false>(t.pixels, taps, weights, out);
-          break;
-      }
-      c += cols;
+  // The weights of a large kernel leave L1 with each tile, unless all tiles meet some of them
+  // before the next.
+  const Conv2dShape& s = *args.shape;
+  const bool large = s.kernel_h * s.kernel_w >= kLargeKernel;
+  const size_t step = large ? kVectorTile * hn::Lanes(DF()) : s.channels;
+  for (size_t c = 0; c < s.channels; c += step) {
+    TileCursor cursor(args, begin);
+    for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
+      DepthwiseChannels(args, cursor.tile(), c, std::min(c + step, s.channels));
     }
   }
 }
