@@ -141,7 +141,7 @@ struct Pool2dShape {
 };
 
 // y = epilogue(max over the window); padding never wins; a NaN in the window gives NaN.
-// Shapes, memory, errors and threads as Conv2d; x and y have equal channels.
+// Shapes, memory and errors as Conv2d; x and y have equal channels. Threads split output rows.
 LANEFUSE_API Status MaxPool2d(const ImageView<const float>& x, const Pool2dShape& shape,
                               const Epilogue& epilogue, const ImageView<float>& y,
                               const Parallel& parallel = {});

@@ -91,20 +91,20 @@ constexpr size_t kPartOutputs = 64;
 struct ConvPart {
   Kernel kernel;
   const ConvArgs& args;
-  size_t units;
-  bool by_outputs;  // units are kPartOutputs outputs of all pixels, not tiles
+  size_t tiles;     // all
+  bool by_outputs;  // the units to share out are kPartOutputs outputs of all tiles, not tiles
   void operator()(size_t begin, size_t end) const {
     if (!by_outputs) return RunUnits(kernel, args, begin, end);
     ConvArgs part = args;
     part.n0 = begin * kPartOutputs;
     part.n1 = std::min(end * kPartOutputs, args.n1);
-    RunUnits(kernel, part, 0, units);
+    kernel(part, 0, tiles);  // SplitsOutputs leaves nothing to RunRest
   }
 };
 
 // Whether `parts` split the outputs, so that each reads its own weights alone: where there are more
 // weights than inputs, unless the tiles are easier to share out. Seven by seven pixels are 9 tiles.
-bool SplitsOutputs(const ConvArgs& args, size_t parts, size_t units) {
+bool SplitsOutputs(const ConvArgs& args, size_t parts, size_t tiles) {
   const Conv2dShape& s = *args.shape;
   const size_t pixels = args.x.images * args.x.height * args.x.width;
   if (args.plan != ConvPlan::kDense || s.groups != 1 || args.chain->rest != 0 ||
@@ -112,7 +112,7 @@ bool SplitsOutputs(const ConvArgs& args, size_t parts, size_t units) {
     return false;
   }
   const size_t blocks = QuotientUp(s.outputs, kPartOutputs);
-  return QuotientUp(blocks, parts) * units <= QuotientUp(units, parts) * blocks;
+  return QuotientUp(blocks, parts) * tiles <= QuotientUp(tiles, parts) * blocks;
 }
 
 Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
@@ -204,7 +204,8 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     // Addresses take about 100 cycles for each tile. A tile of depth 64 takes 400 and more, and is
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;
-    static_assert(Patch::kFloats < kMinDepth * RunTable::kRows);  // taller tiles have no table
+    // Taller tiles than a table holds all fit a patch (ConvRowTile): they are less deep than this.
+    static_assert(Patch::kFloats < kMinDepth * RunTable::kRows);
     const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
     args.scattered = depth >= kMinDepth && (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;
