@@ -24,10 +24,15 @@ namespace lanefuse::HWY_NAMESPACE {
 // True where MulAdd rounds once in hardware: AVX2 and up, every Arm target, RVV.
 constexpr bool kHasFma = HWY_NATIVE_FMA != 0;
 
-// True where MulAdd must be replaced by std::fma to keep the bits: BASELINE, whatever it is made
-// of.
+// True where MulAdd rounds twice, and must be replaced to keep the bits: BASELINE, whatever it is
+// made of.
 constexpr bool kEmulateFma =
     HWY_TARGET == HWY_SSE2 || HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR;
+
+// Whether vectors of doubles do it, instead of std::fma for each lane: vectors that are emulated
+// themselves would gain nothing. A macro, because HWY_SCALAR has no halves of a vector.
+#undef LANEFUSE_FMA_BY_DOUBLES
+#define LANEFUSE_FMA_BY_DOUBLES (HWY_TARGET == HWY_SSE2)
 
 // False where arithmetic is not IEEE's: NEON of Armv7 takes subnormal inputs and results as zero,
 // and divides by way of a reciprocal that is refined three times (target.h has the bounds).
