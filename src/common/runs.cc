@@ -96,46 +96,54 @@ void RunTable::Fill(bool from_start) {
   constexpr uint32_t kAll = (uint32_t{1} << kRows) - 1;
   at_start_ = from_start;
   // Taps side by side are neighbours in memory.
-  const bool joined =
-      !border_across_ && k.dilation_w == 1 && (k.width == 1 || images_.pixel_stride == k.channels);
-  const size_t span = joined ? k.width * k.channels : k.channels;
-  const size_t most = border_down_ || border_across_ ? std::min(span, kZeroRun) : span;
+  const bool neighbours = k.dilation_w == 1 && (k.width == 1 || images_.pixel_stride == k.channels);
   constexpr size_t kKnown = 16;
-  uint32_t across[kKnown];
-  if (border_across_) {
-    for (size_t tap = 0; tap < std::min(k.width, kKnown); ++tap) across[tap] = outside_across(tap);
-  }
+  uint32_t across[kKnown] = {};
+  const size_t known = border_across_ ? std::min(k.width, kKnown) : 0;
+  for (size_t tap = 0; tap < known; ++tap) across[tap] = outside_across(tap);
   uint32_t down = outside_down();
-  const auto next_tap = [&] {
-    if (!joined && ++tap_ < k.width) return;
+  const auto outside_of = [&](size_t tap) {
+    return down | (tap < kKnown ? across[tap] : border_across_ ? outside_across(tap) : 0);
+  };
+  const bool one_row = neighbours && !border_across_;
+  const bool joins = neighbours && border_across_;
+  size_t run = 0;
+  while (run < kRuns && tap_row_ < k.height) {
+    const uint32_t outside = outside_of(tap_);
+    // Those that no row finds in the padding, or the row of taps, where all lie beside no padding.
+    size_t taps = one_row ? k.width : 1;
+    if (joins && outside == 0) {
+      while (tap_ + taps < k.width && outside_of(tap_ + taps) == 0) ++taps;
+    }
+    const size_t span = taps * k.channels;
+    const bool leaves = leave_out_ && (outside == kAll || (k.leave_out_rows && outside != 0));
+    missed_ |= leaves && (run != 0 || !from_start);
+    if (leaves && outside == kAll) {
+      pending_ += span;
+    } else {
+      const size_t offset = tap_row_ * k.dilation_h * images_.row_stride +
+                            tap_ * k.dilation_w * images_.pixel_stride + channel_;
+      const float** const to = row_of_[run];
+      for (size_t r = 0; r < kRows; ++r) {
+        to[r] = reinterpret_cast<const float*>(address_[r] + offset * sizeof(float));
+      }
+      for (uint32_t rest = outside; rest != 0; rest &= rest - 1) {
+        to[std::countr_zero(rest)] = kZeros;
+      }
+      outside_[run] = static_cast<uint8_t>(leaves ? outside : 0);
+      left_out_[run] = pending_;
+      pending_ = 0;
+      const size_t length = std::min(span - channel_, outside == 0 ? span : kZeroRun);
+      length_[run++] = length;
+      channel_ += length;
+      if (channel_ < span) continue;
+      channel_ = 0;
+    }
+    tap_ += taps;
+    if (tap_ < k.width) continue;
     tap_ = 0;
     ++tap_row_;
     down = outside_down();
-  };
-  size_t run = 0;
-  while (run < kRuns && tap_row_ < k.height) {
-    uint32_t outside = down;
-    if (border_across_) outside |= tap_ < kKnown ? across[tap_] : outside_across(tap_);
-    if (leave_out_ && outside == kAll) {
-      pending_ += span;
-      missed_ |= run != 0 || !from_start;
-      next_tap();
-      continue;
-    }
-    const size_t offset = tap_row_ * k.dilation_h * images_.row_stride +
-                          tap_ * k.dilation_w * images_.pixel_stride + channel_;
-    const float** const to = row_of_[run];
-    for (size_t r = 0; r < kRows; ++r) {
-      to[r] = reinterpret_cast<const float*>(address_[r] + offset * sizeof(float));
-    }
-    for (; outside != 0; outside &= outside - 1) to[std::countr_zero(outside)] = kZeros;
-    left_out_[run] = pending_;
-    pending_ = 0;
-    length_[run++] = std::min(most, span - channel_);
-    channel_ += most;
-    if (channel_ < span) continue;
-    channel_ = 0;
-    next_tap();
   }
   runs_ = run;
 }

@@ -9,8 +9,8 @@
 namespace lanefuse {
 
 // The runs of memory, one after the other, that meet the packed weights: each is the channels of a
-// tap, or of a row of taps where no pixel of the tile meets the padding sideways. For each run the
-// table has the address in every row of the tile; in the padding that of kZeros.
+// tap, or of neighbouring taps that no row of the tile finds in the padding. For each run the table
+// has the address in every row of the tile; in the padding that of kZeros.
 class RunTable {
  public:
   static constexpr size_t kRows = 8;  // the most that any tile has
@@ -24,6 +24,8 @@ class RunTable {
     // Leaves out the taps that all rows of a tile find in the padding. They add 0 * w; with a
     // finite w that is +0 or -0 and changes no sum but -0, which may become +0.
     bool leave_out;
+    // The same for single rows: the tile asks outside() which.
+    bool leave_out_rows;
   };
   struct Images {
     const float* data;  // the first channel that the kernel reads
@@ -57,6 +59,8 @@ class RunTable {
   size_t length(size_t run) const { return length_[run]; }
   // Inputs of the kernel between the run before and this one, which all rows find in the padding.
   size_t left_out(size_t run) const { return left_out_[run]; }
+  // Rows that find this run in the padding and may leave it out, a bit for each.
+  uint32_t outside(size_t run) const { return outside_[run]; }
 
   // Whether taps were left out that may have met a sum other than +0: if one of the tile's sums is
   // -0 in the end, it must run again, with all taps.
@@ -85,6 +89,8 @@ class RunTable {
   bool at_start_ = false;                       // the table holds the first runs
   size_t runs_ = 0;
   size_t length_[kRuns], left_out_[kRuns];
+  uint8_t outside_[kRuns];
+  static_assert(kRows <= 8);
   const float* row_of_[kRuns][kRows];
 };
 

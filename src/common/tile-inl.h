@@ -132,10 +132,12 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
     const auto run = [&](const float* a0, const float* a1, const float* a2, const float* a3,
                          const float* a4, const float* a5, const float* a6, const float* a7,
                          const float* a8, const float* a9, const float* a10, const float* a11,
-                         size_t steps) HWY_ATTR __attribute__((always_inline)) {
-      // Step k, whose inputs are lanes kLane of x0 to x5.
+                         size_t steps, uint32_t outside = 0) HWY_ATTR
+        __attribute__((always_inline)) {
+      // Step k, whose inputs are lanes kLane of x0 to x5, without the rows in `left_out`.
       const auto step = [&]<int kLane>(Lane<kLane>, size_t k, VF x0, VF x1, VF x2, VF x3, VF x4,
-                                       VF x5) HWY_ATTR __attribute__((always_inline)) {
+                                       VF x5, uint32_t left_out = 0) HWY_ATTR
+          __attribute__((always_inline)) {
         const VF v0 = hn::LoadU(d, b0 + k * kPanel);
         const VF v1 = kVectors > 1 ? hn::LoadU(d, b1 + k * kPanel) : zero;
         const VF v2 = kVectors > 2 ? hn::LoadU(d, b2 + k * kPanel) : zero;
@@ -148,12 +150,12 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
             __attribute__((always_inline)) {
           MulAddRow<kVectors>(Factor<kLane>(x, a[k]), v0, v1, v2, v3, c0, c1, c2, c3);
         };
-        row(a0, x0, c00, c01, c02, c03);
-        if constexpr (kRows > 1) row(a1, x1, c10, c11, c12, c13);
-        if constexpr (kRows > 2) row(a2, x2, c20, c21, c22, c23);
-        if constexpr (kRows > 3) row(a3, x3, c30, c31, c32, c33);
-        if constexpr (kRows > 4) row(a4, x4, c40, c41, c42, c43);
-        if constexpr (kRows > 5) row(a5, x5, c50, c51, c52, c53);
+        if (!(left_out & 1)) row(a0, x0, c00, c01, c02, c03);
+        if (kRows > 1 && !(left_out & 2)) row(a1, x1, c10, c11, c12, c13);
+        if (kRows > 2 && !(left_out & 4)) row(a2, x2, c20, c21, c22, c23);
+        if (kRows > 3 && !(left_out & 8)) row(a3, x3, c30, c31, c32, c33);
+        if (kRows > 4 && !(left_out & 16)) row(a4, x4, c40, c41, c42, c43);
+        if (kRows > 5 && !(left_out & 32)) row(a5, x5, c50, c51, c52, c53);
         if constexpr (kRows > 6) c01 = Fma(hn::Set(d, a6[k]), v0, c01);
         if constexpr (kRows > 7) c11 = Fma(hn::Set(d, a7[k]), v0, c11);
         if constexpr (kRows > 8) c21 = Fma(hn::Set(d, a8[k]), v0, c21);
@@ -162,6 +164,23 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
         if constexpr (kRows > 11) c51 = Fma(hn::Set(d, a11[k]), v0, c51);
       };
       size_t k = 0;
+      if constexpr (kSource == Source::kTable && LeavesOutRows(kRows, kVectors)) {
+        // The first row or the last have loops of their own, which are shorter.
+        constexpr uint32_t kFirst = 1, kLast = 1u << (kRows - 1);
+        if (outside == kFirst) {
+#pragma GCC unroll 2
+          for (; k < steps; ++k) step(Lane<0>(), k, zero, zero, zero, zero, zero, zero, kFirst);
+        } else if (outside == kLast) {
+#pragma GCC unroll 2
+          for (; k < steps; ++k) step(Lane<0>(), k, zero, zero, zero, zero, zero, zero, kLast);
+        } else if (outside != 0) {
+#pragma GCC unroll 1
+          for (; k < steps; ++k) {
+            asm volatile("" : "+r"(outside));  // or there would be a loop for each of its values
+            step(Lane<0>(), k, zero, zero, zero, zero, zero, zero, outside);
+          }
+        }
+      }
       if constexpr (kLaneFactors) {
         for (; k + 4 <= steps; k += 4) {
           const VF x0 = FourFactors(a0 + k);
@@ -226,7 +245,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           run(row[0] + at, row[kRows > 1 ? 1 : 0] + at, row[kRows > 2 ? 2 : 0] + at,
               row[kRows > 3 ? 3 : 0] + at, row[kRows > 4 ? 4 : 0] + at, row[kRows > 5 ? 5 : 0] + at,
               row[kRows > 6 ? 6 : 0] + at, row[kRows > 7 ? 7 : 0] + at, nullptr, nullptr, nullptr,
-              nullptr, table.length(i));
+              nullptr, table.length(i), table.outside(i) & ((1u << kRows) - 1));
         }
       } while (table.Next());
       if constexpr (!kSmallCode) {

@@ -33,6 +33,10 @@ struct DenseBlock {
   bool own = false;  // tiles of one run ask for their own: L2 has no room for those of two blocks
 };
 
+// Channels from which on leaving out a row of a run pays for the branches: 16 and 24 take 1.00 to
+// 1.03 of the time with it.
+constexpr size_t kLongRun = 32;
+
 // Units (tiles) [begin, end) of a block of a dense convolution. Tiles that find their inputs alike
 // run together, as many as `together` of a row of the image.
 HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
@@ -45,7 +49,10 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   Patch own_patch;
   Patch* const patch = block.g1 - block.g0 == 1 ? &own_patch : nullptr;
   const size_t channel = block.g0 * channels;
-  RunTable table = TableFor(args, channel, channels, args.finite && !kSmallCode);
+  const bool leave_out = args.finite && !kSmallCode;
+  const size_t vectors = QuotientUp(std::min(block.width, block.n1 - block.n0), hn::Lanes(DF()));
+  const bool leave_out_rows = leave_out && LeavesOutRows(kRowTile, vectors) && channels >= kLongRun;
+  RunTable table = TableFor(args, channel, channels, leave_out, leave_out_rows);
   Taps taps;
   taps.runs = &table;
   TileCursor cursor(args, begin);

@@ -186,8 +186,9 @@ enum class Strided : uint8_t {
 Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                     Patch* patch, Taps& taps);
 
-// For any dense tile. `leave_out`: as in RunTable::Kernel.
-RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out);
+// For any dense tile. `leave_out` and `leave_out_rows`: as in RunTable::Kernel.
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out,
+                  bool leave_out_rows);
 
 // Floats of all panels of a valid shape; false where they overflow.
 bool PanelFloats(const Conv2dShape& shape, size_t& floats);

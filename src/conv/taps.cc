@@ -282,10 +282,11 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   return Strided::kInner;
 }
 
-RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out) {
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out,
+                  bool leave_out_rows) {
   const Conv2dShape& s = *args.shape;
   return {{s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
-           s.padding.top, s.padding.left, channels, leave_out},
+           s.padding.top, s.padding.left, channels, leave_out, leave_out_rows},
           {args.x.data + channel, args.x.height, args.x.width, args.x.image_stride,
            args.x.row_stride, args.x.pixel_stride, args.down, args.across}};
 }

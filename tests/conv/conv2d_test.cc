@@ -257,6 +257,32 @@ TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
   }
 }
 
+// Deep and wide enough that a tile leaves out single pixels in the padding: the first, the last,
+// some of both sides of a row, or of rows that end within the tile.
+TEST(Conv2d, EveryWidthWithDeepChannels) {
+  Random random(__LINE__);
+  Conv2dShape strided = Square(3, 32, 64);
+  strided.stride_h = strided.stride_w = 2;
+  Conv2dShape dilated = Square(3, 32, 64);
+  dilated.dilation_h = dilated.dilation_w = 2;
+  dilated.padding = {2, 2, 2, 2};
+  Conv2dShape lopsided = Square(3, 40, 50);
+  lopsided.padding = {0, 2, 1, 3};
+  for (const Conv2dShape& shape :
+       {Square(3, 33, 64), Square(5, 32, 49), strided, dilated, lopsided}) {
+    for (size_t width = 1; width <= 20; ++width) {
+      CheckConv({.shape = shape,
+                 .height = 3,
+                 .width = width,
+                 .has_bias = width % 2 == 0,
+                 .data = kAllData[width % 3],
+                 .layout = width},
+                random);
+      if (HasFailure()) return;
+    }
+  }
+}
+
 // Taps in the padding add +0 or -0: a sum that underflowed to -0 becomes +0 by a positive weight
 // there. A kernel that leaves such taps out must give the same.
 TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
@@ -280,6 +306,8 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       dilated(Depthwise(8), 2),
       Square(3, 5, 5),
       Square(3, 20, 20),
+      Square(3, 40, 70),
+      Square(5, 35, 64),
       strided,
       dilated(Square(3, 40, 40), 3),
       Square(3, 32, 32, 2),
