@@ -227,10 +227,16 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           step(Lane<0>(), k + 3, zero, zero, zero, zero, zero, zero);
         }
       }
-#pragma GCC unroll kTileUnroll
-      for (; k < steps; ++k) {
+      const auto rest = [&] HWY_ATTR __attribute__((always_inline)) {
         step(Lane<0>(), k, OneFactor(a0 + k), OneFactor(a1 + k), OneFactor(a2 + k),
              OneFactor(a3 + k), OneFactor(a4 + k), OneFactor(a5 + k));
+      };
+      if constexpr (UnrollsLess(kVectors, kSource == Source::kRun)) {
+#pragma GCC unroll 2
+        for (; k < steps; ++k) rest();
+      } else {
+#pragma GCC unroll kTileUnroll
+        for (; k < steps; ++k) rest();
       }
       pass(steps);
     };
