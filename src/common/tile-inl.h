@@ -227,16 +227,15 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           step(Lane<0>(), k + 3, zero, zero, zero, zero, zero, zero);
         }
       }
-      const auto rest = [&] HWY_ATTR __attribute__((always_inline)) {
-        step(Lane<0>(), k, OneFactor(a0 + k), OneFactor(a1 + k), OneFactor(a2 + k),
-             OneFactor(a3 + k), OneFactor(a4 + k), OneFactor(a5 + k));
-      };
       if constexpr (UnrollsLess(kVectors, kSource == Source::kRun)) {
 #pragma GCC unroll 2
-        for (; k < steps; ++k) rest();
+        for (; k < steps; ++k) step(Lane<0>(), k, zero, zero, zero, zero, zero, zero);
       } else {
 #pragma GCC unroll kTileUnroll
-        for (; k < steps; ++k) rest();
+        for (; k < steps; ++k) {
+          step(Lane<0>(), k, OneFactor(a0 + k), OneFactor(a1 + k), OneFactor(a2 + k),
+               OneFactor(a3 + k), OneFactor(a4 + k), OneFactor(a5 + k));
+        }
       }
       pass(steps);
     };
