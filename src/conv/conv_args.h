@@ -187,8 +187,8 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
                     Patch* patch, Taps& taps);
 
 // For any dense tile. `leave_out` and `leave_out_rows`: as in RunTable::Kernel.
-RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out,
-                  bool leave_out_rows);
+RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out = false,
+                  bool leave_out_rows = false);
 
 // Floats of all panels of a valid shape; false where they overflow.
 bool PanelFloats(const Conv2dShape& shape, size_t& floats);

@@ -100,7 +100,7 @@ HWY_NOINLINE inline void ConvFours(const ConvArgs& args, size_t begin, size_t en
   const size_t most = std::max(args.tile_inputs / (depth * sizeof(float)) / step, size_t{1}) * step;
   for (size_t block = 0; block < s.outputs; block += most) {
     const size_t last = std::min(block + most, s.outputs);
-    RunTable table = TableFor(args, 0, kFour, false, false);
+    RunTable table = TableFor(args, 0, kFour);
     TileCursor cursor(args, begin);
     for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
       const ConvTile& t = cursor.tile();
@@ -180,7 +180,7 @@ HWY_NOINLINE inline void EightsTile(RunTable& table, size_t offset, const float*
 HWY_NOINLINE inline void ConvEights(const ConvArgs& args, size_t begin, size_t end) {
   const Conv2dShape& s = *args.shape;
   const size_t panel = s.kernel_h * s.kernel_w * 8 * kPanel;
-  RunTable table = TableFor(args, 0, 8, false, false);
+  RunTable table = TableFor(args, 0, 8);
   TileCursor cursor(args, begin);
   if (args.scattered) SeekScattered(args, cursor.tile(), table);
   for (size_t unit = begin; unit < end; ++unit, cursor.Next()) {
@@ -278,7 +278,7 @@ HWY_NOINLINE inline void ConvGrouped(const ConvArgs& args, size_t begin, size_t 
   const size_t channels = GroupChannels(s);
   const size_t outputs = GroupOutputs(s);
   const size_t panel_stride = s.kernel_h * s.kernel_w * channels * kPanel;
-  RunTable table = TableFor(args, 0, channels, false, false);
+  RunTable table = TableFor(args, 0, channels);
   // Where no group is cut, all vectors of outputs but the last are alike.
   HWY_ALIGN int32_t each[kPanel], last[kPanel];
   const bool whole_groups = lanes % outputs == 0;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "lanefuse/lanefuse.h"
