@@ -8,24 +8,11 @@
 #define HWY_TARGET_INCLUDE "src/conv/conv2d.cc"
 #include "hwy/foreach_target.h"
 #include "src/conv/conv-inl.h"
-#include "src/conv/depthwise-inl.h"
-#include "src/conv/grouped-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-// Tiles [begin, end) of all output rows of all images.
-void Conv2dF32(const ConvArgs& args, size_t begin, size_t end) {
-  switch (args.plan) {
-    case ConvPlan::kDense:
-      return ConvDense(args, begin, end);
-    case ConvPlan::kDepthwise:
-      return ConvDepthwise(args, begin, end);
-    case ConvPlan::kGrouped:
-    case ConvPlan::kEights:
-      return ConvGrouped(args, begin, end);
-  }
-}
+void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) { ConvDense(args, begin, end); }
 
 size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan, size_t width) {
   if (plan != ConvPlan::kDense) return kRowTile;
@@ -43,12 +30,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lanefuse {
 
-HWY_EXPORT(Conv2dF32);
+HWY_EXPORT(ConvDenseF32);
 HWY_EXPORT(ConvRowTile);
 
 namespace {
-
-using Kernel = decltype(&HWY_STATIC_DISPATCH(Conv2dF32));
 
 // What the chain leaves to RunRest, for units (tiles) [begin, end).
 void RunRestOf(const ConvArgs& args, size_t begin, size_t end) {
@@ -68,7 +53,7 @@ void RunRestOf(const ConvArgs& args, size_t begin, size_t end) {
 
 // Units (tiles) [begin, end). Steps that do not run in registers follow while the outputs are in
 // the caches: in L1, where a kernel makes pairs of rows and reads few weights, otherwise in L2.
-void RunUnits(Kernel kernel, const ConvArgs& args, size_t begin, size_t end) {
+void RunUnits(ConvKernel kernel, const ConvArgs& args, size_t begin, size_t end) {
   if (args.chain->rest == 0) return kernel(args, begin, end);
   const arch::CacheBytes& caches = arch::Caches();
   const bool dense = IsDense(args.plan);
@@ -89,7 +74,7 @@ void RunUnits(Kernel kernel, const ConvArgs& args, size_t begin, size_t end) {
 constexpr size_t kPartOutputs = 64;
 
 struct ConvPart {
-  Kernel kernel;
+  ConvKernel kernel;
   const ConvArgs& args;
   size_t tiles;     // all
   bool by_outputs;  // the units to share out are kPartOutputs outputs of all tiles, not tiles
@@ -142,6 +127,12 @@ int TargetFor(const ConvArgs& args, int target) {
   const Conv2dShape& s = *args.shape;
   const size_t lanes = args.plan == ConvPlan::kDense ? GroupOutputs(s) : s.outputs;
   return lanes <= 8 ? arch::NarrowIndex(target) : target;
+}
+
+ConvKernel KernelFor(const ConvArgs& args, int target) {
+  const int index = TargetFor(args, target);
+  return args.plan == ConvPlan::kDense ? HWY_DISPATCH_TABLE(ConvDenseF32)[index]
+                                       : ChannelsKernel(args.plan, index);
 }
 
 }  // namespace
@@ -225,8 +216,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
 }
 
 void RunConv(const ConvArgs& args, int target) {
-  RunUnits(HWY_DISPATCH_TABLE(Conv2dF32)[TargetFor(args, target)], args, 0,
-           args.tiles * args.y.height * args.y.images);
+  RunUnits(KernelFor(args, target), args, 0, args.tiles * args.y.height * args.y.images);
 }
 
 Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epilogue& epilogue,
@@ -261,7 +251,7 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
     work = kMaxElements;
   }
   const size_t tiles = args.tiles * args.y.height * args.y.images;
-  ConvPart part{HWY_DISPATCH_TABLE(Conv2dF32)[TargetFor(args, target)], args, tiles, false};
+  ConvPart part{KernelFor(args, target), args, tiles, false};
   size_t units = tiles;
   if (parallel.threads != 1 && work >= 2 * kMinMulAdds) {
     const size_t parts = PartsFor(parallel, work, kMinMulAdds, kMaxElements);

@@ -70,6 +70,12 @@ bool IsPointwise(const Conv2dShape& shape);
 // each image.
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target);
 
+// Units (tiles) [begin, end) of all output rows of all images.
+using ConvKernel = void (*)(const ConvArgs& args, size_t begin, size_t end);
+
+// The kernel of any plan but kDense, for target number `target`.
+ConvKernel ChannelsKernel(ConvPlan plan, int target);
+
 // Runs all tiles, on this thread.
 void RunConv(const ConvArgs& args, int target);
 

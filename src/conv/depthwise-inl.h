@@ -241,7 +241,8 @@ HWY_INLINE void DepthwiseChannels(const ConvArgs& args, const ConvTile& t, size_
   Taps taps;
   while (c < end) {
     const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
-    const size_t vectors = std::min((end - c) / lanes, kVectorTile);
+    size_t vectors = std::min((end - c) / lanes, kVectorTile);
+    if (kSmallCode && vectors == 3) vectors = 2;
     const size_t cols = vectors == 0 ? end - c : vectors * lanes;
     ImageTaps(args, t, c, taps);
     const TileOut out = ConvOut(args, t, c, cols);
@@ -256,7 +257,8 @@ HWY_INLINE void DepthwiseChannels(const ConvArgs& args, const ConvTile& t, size_
         DepthwiseRows<2, false>(t.pixels, taps, weights, out);
         break;
       case 3:
-        DepthwiseRows<std::min<size_t>(3, kVectorTile), false>(t.pixels, taps, weights, out);
+        DepthwiseRows<kSmallCode ? 2 : std::min<size_t>(3, kVectorTile), false>(t.pixels, taps,
+                                                                                weights, out);
         break;
       default:
         DepthwiseRows<kVectorTile, false>(t.pixels, taps, weights, out);

@@ -86,18 +86,70 @@ HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF
 template <size_t kTaps, size_t kPixels, size_t kStride, size_t kColumn>
 HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s0, VF& s1,
                           VF& s2, VF& s3, VF& s4, VF& s5) {
-  const auto add = [&]<size_t kPixel>(std::index_sequence<kPixel>, VF & s) HWY_ATTR
-      __attribute__((always_inline)) {
-    if constexpr (kPixel < kPixels) {
-      AddTap<kTaps, kColumn - kStride * kPixel>(x, w0, w1, w2, w3, w4, w5, w6, s);
+  AddTap<kTaps, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0);
+  if constexpr (kPixels > 1) {
+    AddTap<kTaps, kColumn - kStride>(x, w0, w1, w2, w3, w4, w5, w6, s1);
+  }
+  if constexpr (kPixels > 2) {
+    AddTap<kTaps, kColumn - 2 * kStride>(x, w0, w1, w2, w3, w4, w5, w6, s2);
+  }
+  if constexpr (kPixels > 3) {
+    AddTap<kTaps, kColumn - 3 * kStride>(x, w0, w1, w2, w3, w4, w5, w6, s3);
+  }
+  if constexpr (kPixels > 4) {
+    AddTap<kTaps, kColumn - 4 * kStride>(x, w0, w1, w2, w3, w4, w5, w6, s4);
+  }
+  if constexpr (kPixels > 5) {
+    AddTap<kTaps, kColumn - 5 * kStride>(x, w0, w1, w2, w3, w4, w5, w6, s5);
+  }
+}
+
+// Where twelve sums, three weights and a column are all registers, the weights of a second tile
+// beside a first are the memory operands of its multiply-adds.
+constexpr bool ReloadsSecond(bool first) { return first && kVectorRegisters == 16; }
+
+// The weight of tap kTap < kTaps, where it is wanted.
+template <size_t kTaps, size_t kTap, bool kWanted>
+HWY_INLINE VF TapWeight(const float* weights) {
+  if constexpr (kWanted && kTap < kTaps) return hn::LoadU(DF(), weights + kTap * kPanel);
+  return hn::Zero(DF());
+}
+
+// Columns kColumn and up of AddTapRow, with the weights w0 to w6 of the first tile and r0 to r6 of
+// the second. Not a loop over lambdas: with a sanitizer each access to what they capture is a
+// check, which made this the third of the time to compile everything.
+template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat, bool kFirst, bool kSecond,
+          size_t kColumn>
+HWY_INLINE void AddColumns(const float* const* row, size_t at, size_t rest, const float* second,
+                           VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF r0, VF r1, VF r2,
+                           VF r3, VF r4, VF r5, VF r6, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4,
+                           VF& s5, VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
+  const DF d;
+  const float* from = row[kColumn] + at;
+  const VF x = kWhat == Channels::kPart ? hn::LoadN(d, from, rest) : hn::LoadU(d, from);
+  if constexpr (kFirst) {
+    AddColumn<kTaps, kPixels, kStride, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0, s1, s2, s3, s4,
+                                                s5);
+  }
+  if constexpr (kSecond) {
+    const VF next = kWhat == Channels::kTwo ? hn::LoadU(d, from + hn::Lanes(d)) : x;
+    if constexpr (ReloadsSecond(kFirst)) {
+      asm volatile("" : "+r"(second));  // or they would be loaded ahead
+      AddColumn<kTaps, kPixels, kStride, kColumn>(
+          next, TapWeight<kTaps, 0, true>(second), TapWeight<kTaps, 1, true>(second),
+          TapWeight<kTaps, 2, true>(second), TapWeight<kTaps, 3, true>(second),
+          TapWeight<kTaps, 4, true>(second), TapWeight<kTaps, 5, true>(second),
+          TapWeight<kTaps, 6, true>(second), t0, t1, t2, t3, t4, t5);
+    } else {
+      AddColumn<kTaps, kPixels, kStride, kColumn>(next, r0, r1, r2, r3, r4, r5, r6, t0, t1, t2, t3,
+                                                  t4, t5);
     }
-  };
-  add(std::index_sequence<0>(), s0);
-  add(std::index_sequence<1>(), s1);
-  add(std::index_sequence<2>(), s2);
-  add(std::index_sequence<3>(), s3);
-  add(std::index_sequence<4>(), s4);
-  add(std::index_sequence<5>(), s5);
+  }
+  if constexpr (kColumn + 1 < kStride * (kPixels - 1) + kTaps) {
+    AddColumns<kTaps, kPixels, kStride, kWhat, kFirst, kSecond, kColumn + 1>(
+        row, at, rest, second, w0, w1, w2, w3, w4, w5, w6, r0, r1, r2, r3, r4, r5, r6, s0, s1, s2,
+        s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  }
 }
 
 // Row `row` of a table meets the tile's up to six pixels as tap row `weights`, and those of a
@@ -108,45 +160,16 @@ HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const
                           const float* second, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4, VF& s5,
                           VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
   static_assert(kTaps <= 7);
-  const DF d;
-  const VF zero = hn::Zero(d);
-  const auto load = [&](bool wanted, const float* from, size_t tap) HWY_ATTR {
-    return wanted && tap < kTaps ? hn::LoadU(d, from + tap * kPanel) : zero;
-  };
-  const VF w0 = load(kFirst, weights, 0), w1 = load(kFirst, weights, 1);
-  const VF w2 = load(kFirst, weights, 2), w3 = load(kFirst, weights, 3);
-  const VF w4 = load(kFirst, weights, 4), w5 = load(kFirst, weights, 5);
-  const VF w6 = load(kFirst, weights, 6);
-  // Where twelve sums, three weights and a column are all registers, the second tile's weights are
-  // the memory operands of its multiply-adds.
-  constexpr bool kReload = kFirst && kSecond && kVectorRegisters == 16;
-  constexpr bool kKeep = kSecond && !kReload;
-  const VF r0 = load(kKeep, second, 0), r1 = load(kKeep, second, 1), r2 = load(kKeep, second, 2);
-  const VF r3 = load(kKeep, second, 3), r4 = load(kKeep, second, 4), r5 = load(kKeep, second, 5);
-  const VF r6 = load(kKeep, second, 6);
-  const auto column = [&]<size_t kColumn>(std::index_sequence<kColumn>) HWY_ATTR
-      __attribute__((always_inline)) {
-    const float* from = row[kColumn] + at;
-    const VF x = kWhat == Channels::kPart ? hn::LoadN(d, from, rest) : hn::LoadU(d, from);
-    if constexpr (kFirst) {
-      AddColumn<kTaps, kPixels, kStride, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0, s1, s2, s3, s4,
-                                                  s5);
-    }
-    if constexpr (kSecond) {
-      if constexpr (kReload) asm volatile("" : "+r"(second));  // or it would be loaded ahead
-      const auto weight = [&](size_t tap, VF kept)
-                              HWY_ATTR { return kReload ? load(true, second, tap) : kept; };
-      const VF next = kWhat == Channels::kTwo ? hn::LoadU(d, from + hn::Lanes(d)) : x;
-      AddColumn<kTaps, kPixels, kStride, kColumn>(next, weight(0, r0), weight(1, r1), weight(2, r2),
-                                                  weight(3, r3), weight(4, r4), weight(5, r5),
-                                                  weight(6, r6), t0, t1, t2, t3, t4, t5);
-    }
-  };
-  const auto columns = [&]<size_t... kColumn>(std::index_sequence<kColumn...>) HWY_ATTR
-      __attribute__((always_inline)) {
-    (column(std::index_sequence<kColumn>()), ...);
-  };
-  columns(std::make_index_sequence<kStride*(kPixels - 1) + kTaps>());
+  constexpr bool kKeep = kSecond && !ReloadsSecond(kFirst);
+  AddColumns<kTaps, kPixels, kStride, kWhat, kFirst, kSecond, 0>(
+      row, at, rest, second, TapWeight<kTaps, 0, kFirst>(weights),
+      TapWeight<kTaps, 1, kFirst>(weights), TapWeight<kTaps, 2, kFirst>(weights),
+      TapWeight<kTaps, 3, kFirst>(weights), TapWeight<kTaps, 4, kFirst>(weights),
+      TapWeight<kTaps, 5, kFirst>(weights), TapWeight<kTaps, 6, kFirst>(weights),
+      TapWeight<kTaps, 0, kKeep>(second), TapWeight<kTaps, 1, kKeep>(second),
+      TapWeight<kTaps, 2, kKeep>(second), TapWeight<kTaps, 3, kKeep>(second),
+      TapWeight<kTaps, 4, kKeep>(second), TapWeight<kTaps, 5, kKeep>(second),
+      TapWeight<kTaps, 6, kKeep>(second), s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
 }
 
 // One step of channels, from c on, for one tile of pixels, whose addresses are those of the table
