@@ -56,6 +56,9 @@ constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
   return kVectorRegisters == 32 ? 2 : 1;
 }
 
+// Whether depthwise convolutions with three by three taps go down strips of the output.
+constexpr bool kDepthwiseStrips = !kSmallCode && kVectorRegisters == 32;
+
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =
 // 8 sums), so such tiles are wider: 1 x 8 and 2 x 4.
 constexpr size_t kVectorTileTwoRows = 4;

@@ -152,7 +152,7 @@ class TileCursor {
 // the image, and kZeros for those in the padding.
 struct TapTable {
   static constexpr size_t kColumns = 17;  // seven taps at stride 2: (6 - 1) * 2 + 7
-  static constexpr size_t kRows = 8;      // of taps, and those of further rows of outputs
+  static constexpr size_t kRows = 16;     // of taps, and those of further rows of outputs
   using Row = const float* [(kColumns + 3) / 4 * 4];  // Fill writes four at a time
   Row pixel[kRows];
 

@@ -55,8 +55,8 @@ struct Finish {
 };
 
 // One vector of a row, at `add` and y: kFull when all of its lanes are outputs, otherwise `rest` of
-// them; kAdd where the chain adds a tensor. Addresses instead of a Finish: after each store to y the
-// compiler would look up again what it holds (depthwise convolutions: 1.03 of the time).
+// them; kAdd where the chain adds a tensor. Not from a Finish: after each store to y the compiler
+// would look up again what it holds (depthwise convolutions: 1.03 of the time).
 template <bool kFull, bool kAdd>
 HWY_INLINE void FinishVector(float* y, const float* add, size_t rest, VF bias, VF lo, VF hi, VF v) {
   const DF d;
