@@ -1,0 +1,157 @@
+// Depthwise Conv2d against its oracles: every tail of its tiles, blocks of rows and of channels,
+// and kernels of every size.
+#include <gtest/gtest.h>
+
+#include "tests/conv/conv_case.h"
+
+namespace lanefuse::test {
+namespace {
+
+TEST(Conv2dDepthwise, WithAndWithoutMultiplier) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t channels : {1, 3, 4, 7, 8, 15, 16, 17, 33, 64, 70, 1100}) {
+    for (const size_t multiplier : {1, 2, 3}) {
+      for (const size_t kernel : {1, 2, 3, 5, 7}) {
+        const bool deep = channels > 1000;
+        ConvCase c{.shape = Square(kernel, channels, channels * multiplier, channels),
+                   .images = deep ? size_t{1} : 1 + i % 2,
+                   .height = deep ? size_t{2} : 1 + i % 6,
+                   .width = 1 + i % 13,
+                   .has_bias = i % 2 == 0,
+                   .data = kAllData[i % 3],
+                   .layout = i};
+        c.shape.stride_h = 1 + i % 2;
+        c.shape.stride_w = 1 + i / 2 % 3;
+        c.shape.dilation_h = 1 + i / 3 % 2;
+        c.shape.dilation_w = 1 + i / 5 % 3;
+        // Wide enough for a dilated window.
+        c.height += c.shape.dilation_h * (kernel - 1);
+        c.width += c.shape.dilation_w * (kernel - 1);
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// Depthwise needs every tail of its tiles at every stride: all widths at one height.
+TEST(Conv2dDepthwise, AtEveryWidth) {
+  Random random(__LINE__);
+  for (const size_t channels : {1, 15, 16, 17, 32, 48, 65}) {
+    for (size_t width = 1; width <= 20; ++width) {
+      for (const size_t stride : {1, 2}) {
+        ConvCase c{.shape = Square(3, channels, channels, channels),
+                   .height = 4,
+                   .width = width,
+                   .has_bias = true,
+                   .layout = width + stride};
+        c.shape.stride_h = c.shape.stride_w = stride;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// More channels than a table and what stands for no bias have, with and without a bias.
+TEST(Conv2dDepthwise, WithManyChannels) {
+  Random random(__LINE__);
+  for (const size_t channels : {512, 513, 1100}) {
+    for (const size_t kernel : {1, 3, 5, 7, 9}) {
+      for (const size_t stride : {1, 2}) {
+        for (const bool has_bias : {false, true}) {
+          ConvCase c{.shape = Square(kernel, channels, channels, channels),
+                     .height = 2,
+                     .width = 3 + kernel,
+                     .has_bias = has_bias,
+                     .layout = stride};
+          c.shape.stride_h = c.shape.stride_w = stride;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+// Several rows of outputs for a table of addresses, in several blocks of channels.
+TEST(Conv2dDepthwise, InBlocks) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t channels : {150, 400, 600}) {
+    for (const size_t kernel : {3, 5, 7}) {
+      for (const size_t height : {6, 9, 15}) {
+        ConvCase c{.shape = Square(kernel, channels, channels, channels),
+                   .height = height,
+                   .width = 13 + i % 6,
+                   .has_bias = true,
+                   .layout = i};
+        c.shape.stride_h = 1 + i / 2 % 2;
+        c.shape.stride_w = 1 + i % 2;
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// Kernels of every width that a table of addresses holds, and some beyond it, of other heights.
+TEST(Conv2dDepthwise, WithEveryKernel) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (size_t kernel_w = 1; kernel_w <= 13; ++kernel_w) {
+    for (const size_t kernel_h : {1, 3, 5, 7, 8}) {
+      for (const size_t channels : {7, 24, 65}) {
+        for (const size_t stride : {1, 2, 3}) {
+          ConvCase c{.shape = {.outputs = channels,
+                               .channels = channels,
+                               .kernel_h = kernel_h,
+                               .kernel_w = kernel_w,
+                               .groups = channels,
+                               .padding = {.top = kernel_h / 2,
+                                           .bottom = (kernel_h - 1) / 2,
+                                           .left = kernel_w / 2,
+                                           .right = (kernel_w - 1) / 2}},
+                     .height = 3 + i % 5,
+                     .width = 1 + i % 19,
+                     .has_bias = i % 2 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          c.shape.stride_h = 1 + i % 2;
+          c.shape.stride_w = stride;
+          c.shape.dilation_w = 1 + i / 7 % 2;
+          c.width += (c.shape.dilation_w - 1) * (kernel_w - 1);
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+// Strips and blocks of rows that are cut anywhere, of whole vectors of channels and of parts.
+TEST(Conv2dDepthwise, AtEveryHeight) {
+  Random random(__LINE__);
+  for (const size_t kernel : {3, 5, 7}) {
+    for (const size_t stride : {1, 2}) {
+      for (size_t height = 1; height <= 48; ++height) {
+        ConvCase c{.shape = Square(kernel, 37, 37, 37),
+                   .height = height,
+                   .width = 1 + height * 5 % 14,
+                   .has_bias = height % 2 == 0,
+                   .data = kAllData[height % 3],
+                   .layout = height};
+        c.shape.stride_h = c.shape.stride_w = stride;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lanefuse::test
