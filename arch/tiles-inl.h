@@ -56,7 +56,8 @@ constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
   return kVectorRegisters == 32 ? 2 : 1;
 }
 
-// Whether depthwise convolutions with three by three taps go down strips of the output.
+// Whether depthwise convolutions with three by three taps go down strips of the output: the sums of
+// three rows of six pixels, nine weights and a pixel are 28 registers.
 constexpr bool kDepthwiseStrips = !kSmallCode && kVectorRegisters == 32;
 
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =

@@ -153,6 +153,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .tile_inputs = caches.l1 * 3 / 8,
           .small_weights = caches.l2 / 2,
           .large_weights = caches.l2 * 3 / 4,
+          .strip_image = caches.l2 / 8,
           .tiles = 0,
           .pixels = 0,
           .longer = 0,

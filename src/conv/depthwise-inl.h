@@ -137,7 +137,7 @@ constexpr size_t kTableKernel = 7;
 
 // Rows of a table that is not one of strips. More of them for 3x3 gain nothing; without them larger
 // kernels would read their weights and most of the image from L2 for each row of outputs (7x7 with
-// 16 instead of 8: 0.83 to 0.97 of the time, 5x5: 0.88 to 0.99).
+// 16 instead of 8: 0.84 to 0.96 of the time, 5x5: 0.94 to 1.01).
 constexpr size_t BlockRows(size_t kernel_h) { return kernel_h > 3 ? TapTable::kRows : 8; }
 
 // Kernels whose tiles fit a table: the addresses are found once for up to kMaxTileCols channels.
@@ -156,13 +156,12 @@ struct DepthwiseBlock {
 
 // Whether strips are faster. They load half of what tiles do (at stride 1 three addresses, pixels
 // and weights for an output, against seven), but in an order that no hardware asks for in advance:
-// 0.74 to 1.00 of the time up to 256 KB of image, 1.0 to 1.2 from 400 KB on.
+// 0.74 to 1.00 of the time up to 256 KB of image, 0.94 to 1.23 from 400 KB on.
 HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   return kDepthwiseStrips && s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_w == 1 &&
          s.stride_h == s.stride_w &&
-         args.x.height * args.x.width * s.channels * sizeof(float) <=
-             Quotient(args.small_weights, 4);
+         args.x.height * args.x.width * s.channels * sizeof(float) <= args.strip_image;
 }
 
 // The largest block that the rows of a table have room for; channels in equal parts.
@@ -280,7 +279,7 @@ HWY_INLINE void DepthwiseChannels(const ConvArgs& args, const ConvTile& t, size_
   while (c < end) {
     const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
     size_t vectors = std::min((end - c) / lanes, kVectorTile);
-    if (kSmallCode && vectors == 3) vectors = 2;
+    if (kSmallCode && vectors == 3) vectors = 2;  // then one, whose code is there in any case
     const size_t cols = vectors == 0 ? end - c : vectors * lanes;
     ImageTaps(args, t, c, taps);
     const TileOut out = ConvOut(args, t, c, cols);
@@ -295,8 +294,9 @@ HWY_INLINE void DepthwiseChannels(const ConvArgs& args, const ConvTile& t, size_
         DepthwiseRows<2, false>(t.pixels, taps, weights, out);
         break;
       case 3:
-        DepthwiseRows<kSmallCode ? 2 : std::min<size_t>(3, kVectorTile), false>(t.pixels, taps,
-                                                                                weights, out);
+        if constexpr (kVectorTile > 3 && !kSmallCode) {
+          DepthwiseRows<3, false>(t.pixels, taps, weights, out);
+        }
         break;
       default:
         DepthwiseRows<kVectorTile, false>(t.pixels, taps, weights, out);

@@ -14,46 +14,56 @@
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
+// A row of a strip's sums, and one of its weights. Templates, because SVE's vectors cannot be
+// members; where there are strips, they can.
+template <class V>
+struct StripSums {
+  V s0, s1, s2, s3, s4, s5;
+};
+template <class V>
+struct StripWeights {
+  V w0, w1, w2;
+};
+
 // Which rows of taps a row of the image is, each of them for another row of outputs.
 template <bool kFirst, bool kSecond, bool kThird>
 struct TapRows {};
 
-// Columns kColumn and up of a row of the image, as taps w00 to w02 of the outputs whose sums are
-// c0 to c5, as w10 to w12 of those above, b0 to b5, and as w20 to w22 of a0 to a5, above those.
+template <size_t kPixels, size_t kStride, size_t kColumn, class V>
+HWY_INLINE void AddStripColumn(V x, const StripWeights<V>& w, StripSums<V>& s) {
+  AddColumn<3, kPixels, kStride, kColumn>(x, w.w0, w.w1, w.w2, x, x, x, x, s.s0, s.s1, s.s2, s.s3,
+                                          s.s4, s.s5);
+}
+
+// Columns kColumn and up of a row of the image: as the first row of taps of `newest`, the second of
+// those outputs above it, `middle`, and the third of the ones above those, `oldest`.
 template <size_t kPixels, size_t kStride, bool kFirst, bool kSecond, bool kThird,
-          size_t kColumn = 0>
-HWY_INLINE void AddImageRow(const float* const* row, size_t at, VF w00, VF w01, VF w02, VF w10,
-                            VF w11, VF w12, VF w20, VF w21, VF w22, VF& a0, VF& a1, VF& a2, VF& a3,
-                            VF& a4, VF& a5, VF& b0, VF& b1, VF& b2, VF& b3, VF& b4, VF& b5, VF& c0,
-                            VF& c1, VF& c2, VF& c3, VF& c4, VF& c5) {
-  const DF d;
-  const VF x = hn::LoadU(d, row[kColumn] + at);
-  if constexpr (kThird) {
-    AddColumn<3, kPixels, kStride, kColumn>(x, w20, w21, w22, x, x, x, x, a0, a1, a2, a3, a4, a5);
-  }
-  if constexpr (kSecond) {
-    AddColumn<3, kPixels, kStride, kColumn>(x, w10, w11, w12, x, x, x, x, b0, b1, b2, b3, b4, b5);
-  }
-  if constexpr (kFirst) {
-    AddColumn<3, kPixels, kStride, kColumn>(x, w00, w01, w02, x, x, x, x, c0, c1, c2, c3, c4, c5);
-  }
+          size_t kColumn = 0, class V>
+HWY_INLINE void AddImageRow(const float* const* row, size_t at, const StripWeights<V>& first,
+                            const StripWeights<V>& second, const StripWeights<V>& third,
+                            StripSums<V>& oldest, StripSums<V>& middle, StripSums<V>& newest) {
+  const V x = hn::LoadU(DF(), row[kColumn] + at);
+  if constexpr (kThird) AddStripColumn<kPixels, kStride, kColumn>(x, third, oldest);
+  if constexpr (kSecond) AddStripColumn<kPixels, kStride, kColumn>(x, second, middle);
+  if constexpr (kFirst) AddStripColumn<kPixels, kStride, kColumn>(x, first, newest);
   if constexpr (kColumn + 1 < kStride * (kPixels - 1) + 3) {
     AddImageRow<kPixels, kStride, kFirst, kSecond, kThird, kColumn + 1>(
-        row, at, w00, w01, w02, w10, w11, w12, w20, w21, w22, a0, a1, a2, a3, a4, a5, b0, b1, b2,
-        b3, b4, b5, c0, c1, c2, c3, c4, c5);
+        row, at, first, second, third, oldest, middle, newest);
   }
 }
 
-// The end of a row of a strip, and on to the row below.
-template <size_t kPixels>
-HWY_INLINE void FinishStripRow(DepthwiseOut& to, size_t down, size_t c, bool plain, VF s0, VF s1,
-                               VF s2, VF s3, VF s4, VF s5) {
+// The end of a row of a strip, and on to the row below. `plain`: a frequent chain that adds no
+// tensor. Others go by way of L1, which is less code than one of their own in each row.
+template <size_t kPixels, class V>
+HWY_INLINE void FinishStripRow(DepthwiseOut& to, size_t down, size_t c, bool plain,
+                               const StripSums<V>& s) {
   if (HWY_LIKELY(plain)) {
-    FinishVectors<kPixels, true, false>(to.finish, c, s0, s1, s2, s3, s4, s5);
+    FinishVectors<kPixels, true, false>(to.finish, c, s.s0, s.s1, s.s2, s.s3, s.s4, s.s5);
   } else {
     HWY_ALIGN float tile[kPixels * kPanel];
-    StoreRows<kPixels, 1>(tile, s0, s0, s0, s0, s1, s1, s1, s1, s2, s2, s2, s2, s3, s3, s3, s3, s4,
-                          s4, s4, s4, s5, s5, s5, s5);
+    StoreRows<kPixels, 1>(tile, s.s0, s.s0, s.s0, s.s0, s.s1, s.s1, s.s1, s.s1, s.s2, s.s2, s.s2,
+                          s.s2, s.s3, s.s3, s.s3, s.s3, s.s4, s.s4, s.s4, s.s4, s.s5, s.s5, s.s5,
+                          s.s5);
     FinishCopied(to.out, to.finish, 0, c, kPixels, tile, hn::Lanes(DF()));
   }
   to.Down(1, down);
@@ -62,74 +72,65 @@ HWY_INLINE void FinishStripRow(DepthwiseOut& to, size_t down, size_t c, bool pla
 // One vector of channels, from c on, of `rows` >= 2 rows of kPixels outputs, `down` apart, the
 // first at `to`. The first row of `table` is that of their taps. Sums change names from row to row
 // instead of moving, which the ports of multiply-adds would have to do.
-template <size_t kPixels, size_t kStride>
+template <size_t kPixels, size_t kStride, class V = VF>
 HWY_INLINE void DepthwiseStrip(const TapTable::Row* table, size_t rows, size_t shift,
                                const float* weights, size_t c, DepthwiseOut to, size_t down) {
-  const DF d;
-  const size_t at = c + shift;
   const bool plain = to.out.chain->in_registers && to.finish.add == nullptr;
-  const VF w00 = hn::LoadU(d, weights), w01 = hn::LoadU(d, weights + kPanel);
-  const VF w02 = hn::LoadU(d, weights + 2 * kPanel), w10 = hn::LoadU(d, weights + 3 * kPanel);
-  const VF w11 = hn::LoadU(d, weights + 4 * kPanel), w12 = hn::LoadU(d, weights + 5 * kPanel);
-  const VF w20 = hn::LoadU(d, weights + 6 * kPanel), w21 = hn::LoadU(d, weights + 7 * kPanel);
-  const VF w22 = hn::LoadU(d, weights + 8 * kPanel);
-  const VF zero = hn::Zero(d);
-  VF a0 = zero, a1 = zero, a2 = zero, a3 = zero, a4 = zero, a5 = zero;
-  VF b0 = zero, b1 = zero, b2 = zero, b3 = zero, b4 = zero, b5 = zero;
-  VF c0 = zero, c1 = zero, c2 = zero, c3 = zero, c4 = zero, c5 = zero;
+  const auto weight = [&](size_t tap) HWY_ATTR __attribute__((always_inline)) {
+    return hn::LoadU(DF(), weights + tap * kPanel);
+  };
+  const StripWeights<V> w0 = {weight(0), weight(1), weight(2)};
+  const StripWeights<V> w1 = {weight(3), weight(4), weight(5)};
+  const StripWeights<V> w2 = {weight(6), weight(7), weight(8)};
+  const V zero = hn::Zero(DF());
+  StripSums<V> a = {zero, zero, zero, zero, zero, zero}, b = a, none = a;
   // The next row of the image; where it is the third row of taps of some outputs, they are done.
   const auto add = [&]<bool kFirst, bool kSecond, bool kThird>(
-      TapRows<kFirst, kSecond, kThird>, VF & r0, VF & r1, VF & r2, VF & r3, VF & r4, VF & r5,
-      VF & s0, VF & s1, VF & s2, VF & s3, VF & s4, VF & s5, VF & t0, VF & t1, VF & t2, VF & t3,
-      VF & t4, VF & t5) HWY_ATTR __attribute__((always_inline)) {
-    if constexpr (kFirst) t0 = t1 = t2 = t3 = t4 = t5 = zero;
-    AddImageRow<kPixels, kStride, kFirst, kSecond, kThird>(
-        *table++, at, w00, w01, w02, w10, w11, w12, w20, w21, w22, r0, r1, r2, r3, r4, r5, s0, s1,
-        s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
-    if constexpr (kThird) {
-      FinishStripRow<kPixels>(to, down, c, plain, r0, r1, r2, r3, r4, r5);
-    }
+      TapRows<kFirst, kSecond, kThird>, StripSums<V> & oldest, StripSums<V> & middle,
+      StripSums<V> & newest) HWY_ATTR __attribute__((always_inline)) {
+    if constexpr (kFirst) newest = {zero, zero, zero, zero, zero, zero};
+    AddImageRow<kPixels, kStride, kFirst, kSecond, kThird>(*table++, c + shift, w0, w1, w2, oldest,
+                                                           middle, newest);
+    if constexpr (kThird) FinishStripRow<kPixels>(to, down, c, plain, oldest);
   };
-  const TapRows<true, false, false> first;
-  const TapRows<false, true, false> second;
-  const TapRows<true, true, false> first_two;
-  const TapRows<true, false, true> first_and_third;
-  const TapRows<false, true, true> last_two;
-  const TapRows<false, false, true> third;
-  const TapRows<true, true, true> all;
+  constexpr TapRows<true, false, false> kTop;
+  constexpr TapRows<false, false, true> kBottom;
+  add(kTop, none, none, a);
   if constexpr (kStride == 1) {
-    add(first, c0, c1, c2, c3, c4, c5, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5);
-    add(first_two, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5, b0, b1, b2, b3, b4, b5);
+    constexpr TapRows<true, true, true> kAll;
+    StripSums<V> d = none;
+    add(TapRows<true, true, false>(), none, a, b);
     size_t r = rows - 2;
     for (; r % 3 != 0; --r) {
-      add(all, a0, a1, a2, a3, a4, a5, b0, b1, b2, b3, b4, b5, c0, c1, c2, c3, c4, c5);
-      a0 = b0, a1 = b1, a2 = b2, a3 = b3, a4 = b4, a5 = b5;
-      b0 = c0, b1 = c1, b2 = c2, b3 = c3, b4 = c4, b5 = c5;
+      add(kAll, a, b, d);
+      a = b;
+      b = d;
     }
     for (; r != 0; r -= 3) {
-      add(all, a0, a1, a2, a3, a4, a5, b0, b1, b2, b3, b4, b5, c0, c1, c2, c3, c4, c5);
-      add(all, b0, b1, b2, b3, b4, b5, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5);
-      add(all, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5, b0, b1, b2, b3, b4, b5);
+      add(kAll, a, b, d);
+      add(kAll, b, d, a);
+      add(kAll, d, a, b);
     }
-    add(last_two, a0, a1, a2, a3, a4, a5, b0, b1, b2, b3, b4, b5, c0, c1, c2, c3, c4, c5);
-    add(third, b0, b1, b2, b3, b4, b5, c0, c1, c2, c3, c4, c5, c0, c1, c2, c3, c4, c5);
+    add(TapRows<false, true, true>(), a, b, none);
+    add(kBottom, b, none, none);
   } else {
-    add(first, c0, c1, c2, c3, c4, c5, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5);
+    constexpr TapRows<false, true, false> kMiddle;
+    constexpr TapRows<true, false, true> kBottomAndTop;
     size_t r = rows - 1;
     if (r % 2 != 0) {
-      add(second, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5, c0, c1, c2, c3, c4, c5);
-      add(first_and_third, a0, a1, a2, a3, a4, a5, c0, c1, c2, c3, c4, c5, b0, b1, b2, b3, b4, b5);
-      a0 = b0, a1 = b1, a2 = b2, a3 = b3, a4 = b4, a5 = b5;
+      add(kMiddle, none, a, none);
+      add(kBottomAndTop, a, none, b);
+      a = b;
       --r;
     }
     for (; r != 0; r -= 2) {
-      add(second, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5, c0, c1, c2, c3, c4, c5);
-      add(first_and_third, a0, a1, a2, a3, a4, a5, c0, c1, c2, c3, c4, c5, b0, b1, b2, b3, b4, b5);
-      add(second, c0, c1, c2, c3, c4, c5, b0, b1, b2, b3, b4, b5, c0, c1, c2, c3, c4, c5);
-      add(first_and_third, b0, b1, b2, b3, b4, b5, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5);
+      add(kMiddle, none, a, none);
+      add(kBottomAndTop, a, none, b);
+      add(kMiddle, none, b, none);
+      add(kBottomAndTop, b, none, a);
     }
-    add(second, c0, c1, c2, c3, c4, c5, a0, a1, a2, a3, a4, a5, c0, c1, c2, c3, c4, c5);
-    add(third, a0, a1, a2, a3, a4, a5, c0, c1, c2, c3, c4, c5, c0, c1, c2, c3, c4, c5);
+    add(kMiddle, none, a, none);
+    add(kBottom, a, none, none);
   }
 }
 
@@ -160,9 +161,7 @@ HWY_INLINE void DepthwiseStripPixels(const TapTable::Row* table, size_t rows, co
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
     DepthwiseStripChannels<kPixels, kStride>(table, rows, args, first, shift, to);
   };
-  if (pixels == 4) return run(Pixels<4>());
-  if (pixels == 5) return run(Pixels<5>());
-  return run(Pixels<kRowTile>());
+  ForPixels<kMinStrip>(pixels, run);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

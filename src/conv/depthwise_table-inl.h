@@ -26,6 +26,17 @@ enum class Channels : uint8_t { kPart, kOne, kTwo };
 template <size_t kPixels>
 struct Pixels {};
 
+// run(Pixels<pixels>()), for kLeast to six of them.
+template <size_t kLeast = 1, class Run>
+HWY_INLINE void ForPixels(size_t pixels, const Run& run) {
+  if constexpr (kLeast < kRowTile) {
+    if (pixels == kLeast) return run(Pixels<kLeast>());
+    return ForPixels<kLeast + 1>(pixels, run);
+  } else {
+    run(Pixels<kRowTile>());
+  }
+}
+
 // Where a tile of one row goes.
 struct DepthwiseOut {
   TileOut out;
@@ -299,12 +310,7 @@ HWY_INLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArgs&
       here.Advance(piece);
     }
   } else {
-    if (pixels == 1) return run(Pixels<1>(), 0, finish);
-    if (pixels == 2) return run(Pixels<2>(), 0, finish);
-    if (pixels == 3) return run(Pixels<3>(), 0, finish);
-    if (pixels == 4) return run(Pixels<4>(), 0, finish);
-    if (pixels == 5) return run(Pixels<5>(), 0, finish);
-    return run(Pixels<kRowTile>(), 0, finish);
+    ForPixels(pixels, [&]<size_t kPixels>(Pixels<kPixels> p) HWY_ATTR { run(p, 0, finish); });
   }
 }
 
@@ -333,12 +339,7 @@ HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable::Row* table, const Co
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
     DepthwiseTableTwoRowsChannels<kPixels>(table, args, first, shift, to, below);
   };
-  if (pixels == 1) return run(Pixels<1>());
-  if (pixels == 2) return run(Pixels<2>());
-  if (pixels == 3) return run(Pixels<3>());
-  if (pixels == 4) return run(Pixels<4>());
-  if (pixels == 5) return run(Pixels<5>());
-  return run(Pixels<kRowTile>());
+  ForPixels(pixels, run);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE
