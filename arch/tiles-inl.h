@@ -23,11 +23,17 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 
 // One vector of outputs: 6 sums wait for each other, 8 hide the latency of the adder where nothing
 // comes between, 12 also where short runs begin and end: 0.92 to 0.95 of the time of first layers
-// with 8 outputs. Tables of addresses have 8 rows. Where operands come from memory (AVX-512), 12
-// rows have no registers for their addresses, and take 1.0 to 1.4 of the time.
+// with 8 outputs. Tables of addresses have 8 rows.
 constexpr size_t kRowTileOneVectorTable = kSmallCode ? kRowTile : 8;
-constexpr size_t kRowTileOneVector =
-    kSmallCode || kVectorRegisters == 32 ? kRowTileOneVectorTable : 12;
+
+// Where operands come from memory (AVX-512), one or two vectors of outputs with deep sums have
+// tiles of up to 16 and 12 rows that walk down them (src/common/tall_tile-inl.h): 32x32x16 with 16
+// outputs 0.84 of the time, 16x16x32 with 32 outputs 0.92. Shallow sums, and 1x1, whose tiles read
+// each input once, have as few rows as others: 112x112x32 with 16 outputs takes 1.18 of the time in
+// tall tiles.
+constexpr bool kTallTiles = !kSmallCode && kBroadcastOperands;
+constexpr size_t kRowTileOneVector = kSmallCode ? kRowTileOneVectorTable : kTallTiles ? 16 : 12;
+constexpr size_t kRowTileTwoVectors = kTallTiles ? 12 : kRowTile;
 
 // Whether a tile that looks up addresses leaves out single rows in the padding: 3x3 on images 7 to
 // 28 pixels wide take 0.94 to 0.99 of the time. Narrower tiles lose by the branches, 1.02 to 1.2,

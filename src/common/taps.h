@@ -4,6 +4,7 @@
 #define LANEFUSE_SRC_COMMON_TAPS_H_
 
 #include <cstddef>
+#include <cstdint>
 
 namespace lanefuse {
 
@@ -12,6 +13,11 @@ class RunTable;
 // Zeros that stand for pixels in the padding, kZeroRun channels at a time.
 constexpr size_t kZeroRun = 1024;
 extern const float kZeros[kZeroRun];
+
+// What lies `by` floats behind `data`, which may be no part of the array before an image begins.
+inline const float* At(const float* data, size_t by) {
+  return reinterpret_cast<const float*>(reinterpret_cast<uintptr_t>(data) + by * sizeof(float));
+}
 
 struct Taps {
   // Pixels of an input row that a tile may keep at hand; wider tiles look them up for each tap.
@@ -41,7 +47,12 @@ struct Taps {
   size_t tile_step = 0;
 
   // The rows of taps, and the taps of a row, that add more than 0 * w with a finite w.
-  Range rows{0, 1}, taps{0, 1};
+  Range rows{0, SIZE_MAX}, taps{0, SIZE_MAX};
+  // Of a tile at the border of an image: the distance of two taps, and the rows of taps that it
+  // runs. Those left out lie above or below the image, and add 0 * w: nothing, where w is finite
+  // and the sum is not -0.
+  size_t step_w = 0;
+  Range run{0, SIZE_MAX};
 
   size_t columns = 0;  // of the table
   bool border = false;

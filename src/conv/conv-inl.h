@@ -9,6 +9,7 @@
 
 #include "src/common/partition.h"
 #include "src/common/run_tiles-inl.h"
+#include "src/common/tall_tile-inl.h"
 #include "src/conv/conv_args.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -109,6 +110,49 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   }
 }
 
+// Units (tiles) [begin, end) of groups [g0, g1), each of one or two vectors of outputs, in tall
+// tiles.
+HWY_INLINE void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end, size_t g0,
+                               size_t g1) {
+  const Conv2dShape& s = *args.shape;
+  const size_t channels = GroupChannels(s);
+  const size_t outputs = GroupOutputs(s);
+  const size_t vectors = QuotientUp(outputs, kPanel);
+  const size_t panel = s.kernel_h * s.kernel_w * channels * kPanel;
+  TileCursor cursor(args, begin);
+  while (begin < end) {
+    const ConvTile& t = cursor.tile();
+    Taps taps;
+    size_t count = 1;
+    if (StridedTaps(args, t, g0 * channels, channels, nullptr, taps) != Strided::kNot) {
+      count = cursor.Together(end - begin, args.inner_end);
+    } else {
+      EdgeTaps(args, t, g0 * channels, channels, taps);
+    }
+    for (size_t g = g0; g < g1; ++g) {
+      const TileWeights weights{args.panels + g * vectors * panel, panel};
+      const TileOut out = ConvOut(args, t, g * outputs, outputs);
+      if (vectors == 2) {
+        RunTallTiles<2>(t.pixels, taps, weights, out, count);
+      } else {
+        RunTallTiles<1>(t.pixels, taps, weights, out, count);
+      }
+      taps.data = At(taps.data, channels);
+    }
+    begin += count;
+    cursor.Advance(count);
+  }
+}
+
+// The same of all groups. Small ones take turns at each tile, which reads all channels of its
+// pixels once.
+HWY_INLINE void ConvTall(const ConvArgs& args, size_t begin, size_t end) {
+  const Conv2dShape& s = *args.shape;
+  const size_t weights = s.kernel_h * s.kernel_w * s.channels * kPanel * sizeof(float);
+  if (weights <= args.small_weights) return ConvTallGroups(args, begin, end, 0, s.groups);
+  for (size_t g = 0; g < s.groups; ++g) ConvTallGroups(args, begin, end, g, g + 1);
+}
+
 // Units (tiles) [begin, end) of a dense convolution. Either all weights meet a few tiles, whose
 // inputs stay in L1, before the next few: then the weights are read from L2 again for each of them.
 // Or a block of weights as wide as a tile meets all tiles: then the image is read again for each
@@ -117,6 +161,13 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
 // weights again (3x3 on AVX2: 0.88 to 0.98 of the time). An image that L2 does not hold is read as
 // few times as possible, too (1x1 on AVX512: 0.88 to 0.97).
 HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
+  if constexpr (kTallTiles) {
+    const size_t outputs = GroupOutputs(*args.shape);
+    const size_t most = outputs <= kPanel ? kRowTileOneVectorTable : kRowTile;
+    if (outputs <= 2 * kPanel && args.pixels + (args.longer != 0 ? 1 : 0) > most) {
+      return ConvTall(args, begin, end);
+    }
+  }
   const Conv2dShape& s = *args.shape;
   const size_t outputs = args.n1 - args.n0;
   const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);

@@ -14,10 +14,24 @@ namespace lanefuse::HWY_NAMESPACE {
 
 void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) { ConvDense(args, begin, end); }
 
-size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan, size_t width) {
+// Whether sums are long enough for tall tiles.
+bool IsDeep(const Conv2dShape& s) {
+  const size_t channels = GroupChannels(s);
+  return channels >= 4 && s.kernel_h * s.kernel_w * channels >= 64;
+}
+
+size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan, size_t x_width, size_t width) {
   if (plan != ConvPlan::kDense) return kRowTile;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
-  if (GroupOutputs(s) > hn::Lanes(DF())) return kRowTile;
+  const size_t lanes = hn::Lanes(DF());
+  if (kTallTiles && GroupOutputs(s) <= 2 * lanes && IsDeep(s)) {
+    const bool one = GroupOutputs(s) <= lanes;
+    const size_t not_tall = one ? kRowTileOneVectorTable : kRowTile;
+    const bool tall = !IsPointwise(s) && width > not_tall && OnlyEdges(s, x_width, width);
+    return !tall ? not_tall : one ? kRowTileOneVector : kRowTileTwoVectors;
+  }
+  if (GroupOutputs(s) > lanes) return kRowTile;
+  if constexpr (kTallTiles) return kRowTileOneVectorTable;
   // Tiles of one height follow each other without a call.
   const bool whole = width % kRowTileOneVectorTable == 0 && width % kRowTileOneVector != 0;
   const bool no_table = IsPointwise(s) || PatchHolds(s, kRowTileOneVector);
@@ -176,7 +190,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   const ImageView<const float>& x = args.x;
   if (RunsEights(s, target)) args.plan = ConvPlan::kEights;
   const size_t most =
-      HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](s, args.plan, args.y.width);
+      HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](s, args.plan, x.width, args.y.width);
   args.flat = flat;
   args.down = args.y.height;
   args.across = args.y.width;
@@ -196,10 +210,9 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     // Addresses take about 100 cycles for each tile. A tile of depth 64 takes 400 and more, and is
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;
-    // Taller tiles than a table holds all fit a patch (ConvRowTile): they are less deep than this.
-    static_assert(Patch::kFloats < kMinDepth * RunTable::kRows);
     const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
-    args.scattered = depth >= kMinDepth && (args.tiles * most - args.across) * 32 > args.across;
+    args.scattered = most <= RunTable::kRows && depth >= kMinDepth &&
+                     (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;
   }
   if (one_row) {

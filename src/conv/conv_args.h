@@ -193,6 +193,12 @@ enum class Strided : uint8_t {
 Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                     Patch* patch, Taps& taps);
 
+// What a tall tile reads whose first row may lie left of the image, or its last right of it.
+void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels, Taps& taps);
+
+// Whether no more of any tile of several rows lies beside the image, above or below it apart.
+bool OnlyEdges(const Conv2dShape& shape, size_t width, size_t outputs_across);
+
 // For any dense tile. `leave_out` and `leave_out_rows`: as in RunTable::Kernel.
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out = false,
                   bool leave_out_rows = false);

@@ -282,6 +282,36 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   return Strided::kInner;
 }
 
+void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+              Taps& taps) {
+  const Conv2dShape& s = *args.shape;
+  const ImageView<const float>& image = args.x;
+  const Place first = PlaceOf(args, t);
+  taps.kernel_h = s.kernel_h;
+  taps.kernel_w = s.kernel_w;
+  taps.length = channels;
+  taps.data = At(image.data, t.image * image.image_stride + first.y * image.row_stride +
+                                 first.x * image.pixel_stride + channel);
+  taps.stride = s.stride_w * image.pixel_stride;
+  taps.step_h = s.dilation_h * image.row_stride;
+  taps.step_w = s.dilation_w * image.pixel_stride;
+  taps.rows = TapsInside(static_cast<ptrdiff_t>(first.y), s.kernel_h, s.dilation_h, image.height);
+  if (args.finite) taps.run = taps.rows;
+  const ptrdiff_t x = static_cast<ptrdiff_t>(first.x);
+  const ptrdiff_t last = static_cast<ptrdiff_t>(first.x + (t.pixels - 1) * s.stride_w);
+  taps.taps = {TapsInside(x, s.kernel_w, s.dilation_w, image.width).first,
+               TapsInside(last, s.kernel_w, s.dilation_w, image.width).last};
+}
+
+bool OnlyEdges(const Conv2dShape& s, size_t width, size_t outputs_across) {
+  if (s.padding.left > s.stride_w || GroupChannels(s) > kZeroRun || outputs_across < 2) {
+    return false;
+  }
+  // Where the last tap of the last pixel but one lies.
+  const size_t at = (outputs_across - 2) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
+  return at < width + s.padding.left;
+}
+
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out,
                   bool leave_out_rows) {
   const Conv2dShape& s = *args.shape;

@@ -95,6 +95,36 @@ TEST(Conv2dShapes, EveryWidthAndHeight) {
   }
 }
 
+// Rows of any width are cut into tiles of up to 16 pixels, where outputs are few and kernels deep;
+// their first pixel and their last may lie in the padding, alone or with others.
+TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
+  Random random(__LINE__);
+  Conv2dShape strided = Square(3, 8, 16);
+  strided.stride_h = strided.stride_w = 2;
+  Conv2dShape wide_step = Square(5, 8, 24);
+  wide_step.stride_h = wide_step.stride_w = 2;
+  Conv2dShape dilated = Square(3, 9, 16);
+  dilated.dilation_h = dilated.dilation_w = 2;
+  dilated.padding = {2, 2, 1, 1};
+  Conv2dShape lopsided = Square(3, 11, 32);
+  lopsided.padding = {0, 3, 1, 0};
+  for (const Conv2dShape& shape :
+       {Square(3, 8, 16), Square(3, 9, 13), Square(3, 10, 32), Square(3, 9, 19), strided, wide_step,
+        dilated, lopsided, Square(5, 8, 16), Square(3, 16, 32, 2), Square(3, 18, 34, 2)}) {
+    for (size_t width = 5; width <= 36; ++width) {
+      CheckConv({.shape = shape,
+                 .images = 1 + width % 2,
+                 .height = 3 + width % 3,
+                 .width = width,
+                 .has_bias = width % 2 == 0,
+                 .data = kAllData[width % 3],
+                 .layout = width},
+                random);
+      if (HasFailure()) return;
+    }
+  }
+}
+
 // Strides whose tiles span more columns than are ever copied, at the padding.
 TEST(Conv2dShapes, TilesThatSpanManyColumns) {
   Random random(__LINE__);

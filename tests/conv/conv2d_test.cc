@@ -232,15 +232,9 @@ TEST(Conv2d, OneSpecialValueAtEachPlaceOfTheInput) {
 // A tap in the padding adds 0 * w like any other, so a weight that is not finite gives NaN there.
 TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
   Random random(__LINE__);
-  for (const size_t groups : {1, 5}) {
-    const ConvCase c{.shape = {.outputs = 10,
-                               .channels = 5,
-                               .kernel_h = 3,
-                               .kernel_w = 3,
-                               .groups = groups,
-                               .padding = {1, 1, 1, 1}},
-                     .height = 4,
-                     .width = 9};
+  for (const Conv2dShape& shape :
+       {Square(3, 5, 10), Square(3, 5, 10, 5), Square(3, 8, 10), Square(3, 8, 20)}) {
+    const ConvCase c{.shape = shape, .height = 4, .width = 9};
     ConvRig rig(c, random);
     const size_t terms = TermsPerOutput(c.shape);
     for (const float special : {kInf, -kInf, kNaN}) {
@@ -305,6 +299,7 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       Depthwise(37, 1, 31),
       dilated(Depthwise(8), 2),
       Square(3, 5, 5),
+      Square(3, 8, 16),
       Square(3, 20, 20),
       Square(3, 40, 70),
       Square(5, 35, 64),
@@ -316,7 +311,7 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
   };
   size_t negative = 0, positive = 0;
   for (const Conv2dShape& shape : shapes) {
-    for (const size_t side : {1, 2, 4, 7}) {
+    for (const size_t side : {1, 2, 4, 7, 10}) {
       const ConvCase c{.shape = shape, .height = side, .width = side + side % 3};
       SCOPED_TRACE(c.Name());
       ConvRig rig(c, random);

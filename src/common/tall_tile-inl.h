@@ -1,0 +1,230 @@
+// Register tiles of many rows and one or two vectors of outputs, where multiply-adds take operands
+// from memory (AVX-512). Per-target header: include it after hwy/foreach_target.h.
+#if defined(LANEFUSE_SRC_COMMON_TALL_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LANEFUSE_SRC_COMMON_TALL_TILE_INL_H_
+#undef LANEFUSE_SRC_COMMON_TALL_TILE_INL_H_
+#else
+#define LANEFUSE_SRC_COMMON_TALL_TILE_INL_H_
+#endif
+
+#include <algorithm>
+#include <utility>
+
+#include "arch/tiles-inl.h"
+#include "src/common/ops-inl.h"
+#include "src/common/taps.h"
+#include "src/common/weights-inl.h"
+#include "src/epilogue/finish-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lanefuse::HWY_NAMESPACE {
+
+// Eight sums hide the latency of the adder only if none ever waits, and more than eight rows have
+// no registers for their addresses. So one address goes down the rows, a few steps of k at a time,
+// whose weights stay in registers: 16 rows of one vector are 64 multiply-adds for 68 loads in four
+// steps. The first row and the last have addresses of their own, so that they may lie in the
+// padding: tiles at the border look up nothing.
+
+// Arrays of vectors, which scalable targets do not have: they never come here.
+template <size_t kRows, size_t kVectors, class V>
+struct TallSums {
+  V row[kRows][kVectors];
+};
+template <size_t kSteps, size_t kVectors, class V>
+struct TallWeights {
+  V step[kSteps][kVectors];
+};
+
+template <size_t kN>
+using Indices = std::make_index_sequence<kN>;
+
+// The row below `a`: an address of which the compiler knows nothing more, or it would keep one for
+// each row.
+template <class T>
+HWY_INLINE T* Below(T* a, size_t stride) {
+  a += stride;
+  asm volatile("" : "+r"(a));
+  return a;
+}
+
+template <class V, size_t... kVector>
+HWY_INLINE void TallStep(V a, const V* w, V* c, std::index_sequence<kVector...>) {
+  ((c[kVector] = Fma(a, w[kVector], c[kVector])), ...);
+}
+
+template <size_t kVectors, class V, size_t... kStep>
+HWY_INLINE void TallRow(const float* a, const V (*w)[kVectors], V* c,
+                        std::index_sequence<kStep...>) {
+  (TallStep(hn::Set(DF(), a[kStep]), w[kStep], c, Indices<kVectors>()), ...);
+}
+
+// Row kRow, at `a`, and those below; the last at `last`.
+template <size_t kRow, size_t kSteps, size_t kRows, size_t kVectors, class V>
+HWY_INLINE void TallRows(const float* a, size_t stride, const float* last,
+                         const TallWeights<kSteps, kVectors, V>& w,
+                         TallSums<kRows, kVectors, V>& c) {
+  TallRow<kVectors>(a, w.step, c.row[kRow], Indices<kSteps>());
+  if constexpr (kRow + 2 < kRows) {
+    TallRows<kRow + 1>(Below(a, stride), stride, last, w, c);
+  } else {
+    TallRow<kVectors>(last, w.step, c.row[kRow + 1], Indices<kSteps>());
+  }
+}
+
+template <size_t kVectors, class V, size_t... kVector>
+HWY_INLINE void LoadStep(const float* b, size_t panel_stride, V* w,
+                         std::index_sequence<kVector...>) {
+  ((w[kVector] = hn::LoadU(DF(), b + kVector * panel_stride)), ...);
+}
+
+// kSteps steps of k of all rows, from weights b on.
+template <size_t kSteps, size_t kRows, size_t kVectors, class V>
+HWY_INLINE void TallSteps(const float* first, const float* second, size_t stride, const float* last,
+                          const float* b, size_t panel_stride, TallSums<kRows, kVectors, V>& c) {
+  TallWeights<kSteps, kVectors, V> w;
+  LoadStep<kVectors>(b, panel_stride, w.step[0], Indices<kVectors>());
+  if constexpr (kSteps > 1) {
+    LoadStep<kVectors>(b + kPanel, panel_stride, w.step[1], Indices<kVectors>());
+  }
+  if constexpr (kSteps > 2) {
+    LoadStep<kVectors>(b + 2 * kPanel, panel_stride, w.step[2], Indices<kVectors>());
+    LoadStep<kVectors>(b + 3 * kPanel, panel_stride, w.step[3], Indices<kVectors>());
+  }
+  TallRow<kVectors>(first, w.step, c.row[0], Indices<kSteps>());
+  TallRows<1>(second, stride, last, w, c);
+}
+
+// Whether a sum is -0, which is the least integer.
+template <size_t kRows, size_t kVectors, class V>
+HWY_INLINE bool NegativeZero(const TallSums<kRows, kVectors, V>& c) {
+  const hn::RebindToSigned<DF> di;
+  auto least = hn::BitCast(di, c.row[0][0]);
+  for (const auto& row : c.row) {
+    for (const V& sum : row) least = hn::Min(least, hn::BitCast(di, sum));
+  }
+  return !hn::AllFalse(di, hn::Eq(least, hn::Set(di, hwy::LimitsMin<int32_t>())));
+}
+
+// Finishes row kRow of kVectors full vectors, and those below.
+template <size_t kRow, bool kAdd, size_t kRows, size_t kVectors, class V>
+HWY_INLINE void FinishTall(float* y, size_t down, const float* add, size_t below,
+                           const V (&bias)[kVectors], V lo, V hi,
+                           const TallSums<kRows, kVectors, V>& c) {
+  const size_t lanes = hn::Lanes(DF());
+  FinishVector<true, kAdd>(y, add, lanes, bias[0], lo, hi, c.row[kRow][0]);
+  if constexpr (kVectors > 1) {
+    FinishVector<true, kAdd>(y + lanes, Further<kAdd>(add, lanes), lanes, bias[1], lo, hi,
+                             c.row[kRow][1]);
+  }
+  if constexpr (kRow + 1 < kRows) {
+    FinishTall<kRow + 1, kAdd>(Below(y, down), down, kAdd ? Below(add, below) : add, below, bias,
+                               lo, hi, c);
+  }
+}
+
+// The same of any rows and chain, by way of L1.
+template <size_t kRows, size_t kVectors, class V>
+HWY_NOINLINE void FinishAnyTall(const TileOut& out, const Finish& f, size_t row,
+                                const TallSums<kRows, kVectors, V>& c) {
+  constexpr size_t kCols = kVectors * kPanel;
+  HWY_ALIGN float tile[kRows * kCols];
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      hn::StoreU(c.row[r][v], DF(), tile + r * kCols + v * kPanel);
+    }
+  }
+  FinishCopied(out, f, row, 0, kRows, tile, kCols);
+}
+
+// `count` tiles, taps.tile_step apart, of kRows rows each. In taps left of taps.taps the first row
+// lies in the padding, in those right of it the last; in taps above or below taps.rows all rows do.
+template <size_t kRows, size_t kVectors, class V>
+LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeights& weights,
+                                              const TileOut& out, size_t count) {
+  constexpr size_t kSteps = kVectors == 1 ? 4 : 2;
+  const DF d;
+  Finish finish(out);
+  const size_t length = taps.length;
+  const size_t stride = taps.stride;
+  const size_t panel_stride = weights.panel_stride;
+  bool keep_padding = false;
+  size_t tile = 0;
+  do {
+    TallSums<kRows, kVectors, V> c;
+    for (auto& row : c.row) {
+      for (V& sum : row) sum = hn::Zero(d);
+    }
+    size_t ky = taps.run.first;
+    const float* b = weights.first + ky * taps.kernel_w * length * kPanel;
+    const size_t end = keep_padding ? taps.kernel_h : std::min(taps.run.last, taps.kernel_h);
+    for (; ky < end; ++ky) {
+      const bool outside = ky < taps.rows.first || ky >= taps.rows.last;
+      const size_t down = outside ? 0 : stride;
+      for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
+        const float* a =
+            outside ? kZeros
+                    : At(taps.data, tile * taps.tile_step + ky * taps.step_h + kx * taps.step_w);
+        const float* first = kx < taps.taps.first ? kZeros : a;
+        const float* second = At(a, down);
+        const float* last = kx >= taps.taps.last ? kZeros : At(a, (kRows - 1) * down);
+        size_t k = 0;
+#pragma GCC unroll 1
+        for (; k + kSteps <= length; k += kSteps, b += kSteps * kPanel) {
+          TallSteps<kSteps>(first + k, second + k, down, last + k, b, panel_stride, c);
+        }
+#pragma GCC unroll 1
+        for (; k < length; ++k, b += kPanel) {
+          TallSteps<1>(first + k, second + k, down, last + k, b, panel_stride, c);
+        }
+      }
+    }
+    if (end < taps.kernel_h && NegativeZero(c)) {
+      keep_padding = true;
+      --tile;  // once more
+      continue;
+    }
+    keep_padding = false;
+    const bool inside = out.chain->in_registers && kVectors * hn::Lanes(d) <= finish.cols;
+    if (__builtin_expect_with_probability(inside, 1, 0.9999)) {
+      V bias[kVectors];
+      LoadStep<kVectors>(finish.bias, hn::Lanes(d), bias, Indices<kVectors>());
+      const V lo = hn::Set(d, finish.lo);
+      const V hi = hn::Set(d, finish.hi);
+      if (finish.add == nullptr) {
+        FinishTall<0, false>(finish.y, finish.y_stride, nullptr, 0, bias, lo, hi, c);
+      } else {
+        FinishTall<0, true>(finish.y, finish.y_stride, finish.add, finish.add_stride, bias, lo, hi,
+                            c);
+      }
+    } else {
+      FinishAnyTall(out, finish, tile * kRows, c);
+    }
+    finish.Advance(kRows);
+  } while (++tile < count);
+}
+
+// Tiles of 8 to 16 rows.
+template <size_t kVectors>
+HWY_INLINE void RunTallTiles(size_t rows, const Taps& taps, const TileWeights& weights,
+                             const TileOut& out, size_t count) {
+  if constexpr (kVectors == 1) {
+    if (rows == 16) return TallTiles<16, 1, VF>(taps, weights, out, count);
+    if (rows == 15) return TallTiles<15, 1, VF>(taps, weights, out, count);
+    if (rows == 14) return TallTiles<14, 1, VF>(taps, weights, out, count);
+    if (rows == 13) return TallTiles<13, 1, VF>(taps, weights, out, count);
+  }
+  if (rows == 12) return TallTiles<12, kVectors, VF>(taps, weights, out, count);
+  if (rows == 11) return TallTiles<11, kVectors, VF>(taps, weights, out, count);
+  if (rows == 10) return TallTiles<10, kVectors, VF>(taps, weights, out, count);
+  if (rows == 9) return TallTiles<9, kVectors, VF>(taps, weights, out, count);
+  if (rows == 8) return TallTiles<8, kVectors, VF>(taps, weights, out, count);
+  if constexpr (kVectors == 2) {
+    if (rows == 7) return TallTiles<7, kVectors, VF>(taps, weights, out, count);
+    TallTiles<6, kVectors, VF>(taps, weights, out, count);
+  }
+}
+
+}  // namespace lanefuse::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LANEFUSE_SRC_COMMON_TALL_TILE_INL_H_
