@@ -74,6 +74,14 @@ constexpr bool kBroadcastOperands = true;
 constexpr bool kBroadcastOperands = false;
 #endif
 
+// True where a load of a few lanes is one instruction that leaves the memory of the others alone.
+// AVX2 has one, too, but whether it does is up to the processor.
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3
+constexpr bool kMaskedLoads = false;
+#else
+constexpr bool kMaskedLoads = true;
+#endif
+
 // True where a full tile needs registers for what is loaded ahead of its use: no multiply-add reads
 // memory, and many cores start instructions in the order of the program.
 constexpr bool kLoadsAhead = HWY_ARCH_ARM_A64 != 0;

@@ -55,7 +55,7 @@ HWY_INLINE void TallStep(V a, const V* w, V* c, std::index_sequence<kVector...>)
 template <size_t kVectors, class V, size_t... kStep>
 HWY_INLINE void TallRow(const float* a, const V (*w)[kVectors], V* c,
                         std::index_sequence<kStep...>) {
-  (TallStep(hn::Set(DF(), a[kStep]), w[kStep], c, Indices<kVectors>()), ...);
+  (TallStep(hn::Set(hn::DFromV<V>(), a[kStep]), w[kStep], c, Indices<kVectors>()), ...);
 }
 
 // Row kRow, at `a`, and those below; the last at `last`.
@@ -74,7 +74,7 @@ HWY_INLINE void TallRows(const float* a, size_t stride, const float* last,
 template <size_t kVectors, class V, size_t... kVector>
 HWY_INLINE void LoadStep(const float* b, size_t panel_stride, V* w,
                          std::index_sequence<kVector...>) {
-  ((w[kVector] = hn::LoadU(DF(), b + kVector * panel_stride)), ...);
+  ((w[kVector] = hn::LoadU(hn::DFromV<V>(), b + kVector * panel_stride)), ...);
 }
 
 // kSteps steps of k of all rows, from weights b on.
@@ -97,7 +97,7 @@ HWY_INLINE void TallSteps(const float* first, const float* second, size_t stride
 // Whether a sum is -0, which is the least integer.
 template <size_t kRows, size_t kVectors, class V>
 HWY_INLINE bool NegativeZero(const TallSums<kRows, kVectors, V>& c) {
-  const hn::RebindToSigned<DF> di;
+  const hn::RebindToSigned<hn::DFromV<V>> di;
   auto least = hn::BitCast(di, c.row[0][0]);
   for (const auto& row : c.row) {
     for (const V& sum : row) least = hn::Min(least, hn::BitCast(di, sum));
@@ -105,35 +105,51 @@ HWY_INLINE bool NegativeZero(const TallSums<kRows, kVectors, V>& c) {
   return !hn::AllFalse(di, hn::Eq(least, hn::Set(di, hwy::LimitsMin<int32_t>())));
 }
 
-// Finishes row kRow of kVectors full vectors, and those below.
-template <size_t kRow, bool kAdd, size_t kRows, size_t kVectors, class V>
-HWY_INLINE void FinishTall(float* y, size_t down, const float* add, size_t below,
-                           const V (&bias)[kVectors], V lo, V hi,
-                           const TallSums<kRows, kVectors, V>& c) {
-  const size_t lanes = hn::Lanes(DF());
-  FinishVector<true, kAdd>(y, add, lanes, bias[0], lo, hi, c.row[kRow][0]);
+// Adds rows of memory, `stride` apart, from row kRow on.
+template <size_t kRow, size_t kRows, size_t kVectors, class V>
+HWY_INLINE void AddTall(const float* from, size_t stride, TallSums<kRows, kVectors, V>& c) {
+  const hn::DFromV<V> d;
+  c.row[kRow][0] = hn::Add(c.row[kRow][0], hn::LoadU(d, from));
   if constexpr (kVectors > 1) {
-    FinishVector<true, kAdd>(y + lanes, Further<kAdd>(add, lanes), lanes, bias[1], lo, hi,
-                             c.row[kRow][1]);
+    c.row[kRow][1] = hn::Add(c.row[kRow][1], hn::LoadU(d, from + hn::Lanes(d)));
   }
-  if constexpr (kRow + 1 < kRows) {
-    FinishTall<kRow + 1, kAdd>(Below(y, down), down, kAdd ? Below(add, below) : add, below, bias,
-                               lo, hi, c);
-  }
+  if constexpr (kRow + 1 < kRows) AddTall<kRow + 1>(Below(from, stride), stride, c);
 }
 
-// The same of any rows and chain, by way of L1.
+template <size_t kRow, size_t kRows, size_t kVectors, class V>
+HWY_INLINE void StoreTall(float* y, size_t stride, const TallSums<kRows, kVectors, V>& c) {
+  const hn::DFromV<V> d;
+  hn::StoreU(c.row[kRow][0], d, y);
+  if constexpr (kVectors > 1) hn::StoreU(c.row[kRow][1], d, y + hn::Lanes(d));
+  if constexpr (kRow + 1 < kRows) StoreTall<kRow + 1>(Below(y, stride), stride, c);
+}
+
+// Finishes a tile `row` rows below `out`, where `f` is, and moves on to the tile below.
 template <size_t kRows, size_t kVectors, class V>
-HWY_NOINLINE void FinishAnyTall(const TileOut& out, const Finish& f, size_t row,
-                                const TallSums<kRows, kVectors, V>& c) {
-  constexpr size_t kCols = kVectors * kPanel;
-  HWY_ALIGN float tile[kRows * kCols];
-  for (size_t r = 0; r < kRows; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) {
-      hn::StoreU(c.row[r][v], DF(), tile + r * kCols + v * kPanel);
+HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row,
+                           TallSums<kRows, kVectors, V>& c) {
+  const hn::DFromV<V> d;
+  const size_t cols = kVectors * hn::Lanes(d);
+  const bool inside = out.chain->in_registers && cols <= f.cols;
+  if (__builtin_expect_with_probability(inside, 1, 0.9999)) {
+    V bias[kVectors];
+    LoadStep<kVectors>(f.bias, hn::Lanes(d), bias, Indices<kVectors>());
+    for (auto& sums : c.row) {
+      for (size_t v = 0; v < kVectors; ++v) sums[v] = hn::Add(sums[v], bias[v]);
     }
+    if (f.add != nullptr) AddTall<0>(f.add, f.add_stride, c);
+    const V lo = hn::Set(d, f.lo);
+    const V hi = hn::Set(d, f.hi);
+    for (auto& sums : c.row) {
+      for (V& v : sums) v = MinKeepNaN(MaxKeepNaN(v, lo), hi);
+    }
+    StoreTall<0>(f.y, f.y_stride, c);
+  } else {
+    HWY_ALIGN float tile[kRows * kVectors * kPanel];
+    StoreTall<0>(tile, cols, c);
+    FinishCopied(out, f, row, 0, kRows, tile, cols);
   }
-  FinishCopied(out, f, row, 0, kRows, tile, kCols);
+  f.Advance(kRows);
 }
 
 // `count` tiles, taps.tile_step apart, of kRows rows each. In taps left of taps.taps the first row
@@ -142,7 +158,7 @@ template <size_t kRows, size_t kVectors, class V>
 LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeights& weights,
                                               const TileOut& out, size_t count) {
   constexpr size_t kSteps = kVectors == 1 ? 4 : 2;
-  const DF d;
+  const hn::DFromV<V> d;
   Finish finish(out);
   const size_t length = taps.length;
   const size_t stride = taps.stride;
@@ -184,43 +200,28 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeight
       continue;
     }
     keep_padding = false;
-    const bool inside = out.chain->in_registers && kVectors * hn::Lanes(d) <= finish.cols;
-    if (__builtin_expect_with_probability(inside, 1, 0.9999)) {
-      V bias[kVectors];
-      LoadStep<kVectors>(finish.bias, hn::Lanes(d), bias, Indices<kVectors>());
-      const V lo = hn::Set(d, finish.lo);
-      const V hi = hn::Set(d, finish.hi);
-      if (finish.add == nullptr) {
-        FinishTall<0, false>(finish.y, finish.y_stride, nullptr, 0, bias, lo, hi, c);
-      } else {
-        FinishTall<0, true>(finish.y, finish.y_stride, finish.add, finish.add_stride, bias, lo, hi,
-                            c);
-      }
-    } else {
-      FinishAnyTall(out, finish, tile * kRows, c);
-    }
-    finish.Advance(kRows);
+    FinishTall(out, finish, tile * kRows, c);
   } while (++tile < count);
 }
 
-// Tiles of 8 to 16 rows.
-template <size_t kVectors>
+// Tiles of 8 to 16 rows of one vector, or 6 to 12 of two.
+template <size_t kVectors, class V>
 HWY_INLINE void RunTallTiles(size_t rows, const Taps& taps, const TileWeights& weights,
                              const TileOut& out, size_t count) {
   if constexpr (kVectors == 1) {
-    if (rows == 16) return TallTiles<16, 1, VF>(taps, weights, out, count);
-    if (rows == 15) return TallTiles<15, 1, VF>(taps, weights, out, count);
-    if (rows == 14) return TallTiles<14, 1, VF>(taps, weights, out, count);
-    if (rows == 13) return TallTiles<13, 1, VF>(taps, weights, out, count);
+    if (rows == 16) return TallTiles<16, 1, V>(taps, weights, out, count);
+    if (rows == 15) return TallTiles<15, 1, V>(taps, weights, out, count);
+    if (rows == 14) return TallTiles<14, 1, V>(taps, weights, out, count);
+    if (rows == 13) return TallTiles<13, 1, V>(taps, weights, out, count);
   }
-  if (rows == 12) return TallTiles<12, kVectors, VF>(taps, weights, out, count);
-  if (rows == 11) return TallTiles<11, kVectors, VF>(taps, weights, out, count);
-  if (rows == 10) return TallTiles<10, kVectors, VF>(taps, weights, out, count);
-  if (rows == 9) return TallTiles<9, kVectors, VF>(taps, weights, out, count);
-  if (rows == 8) return TallTiles<8, kVectors, VF>(taps, weights, out, count);
+  if (rows == 12) return TallTiles<12, kVectors, V>(taps, weights, out, count);
+  if (rows == 11) return TallTiles<11, kVectors, V>(taps, weights, out, count);
+  if (rows == 10) return TallTiles<10, kVectors, V>(taps, weights, out, count);
+  if (rows == 9) return TallTiles<9, kVectors, V>(taps, weights, out, count);
+  if (rows == 8) return TallTiles<8, kVectors, V>(taps, weights, out, count);
   if constexpr (kVectors == 2) {
-    if (rows == 7) return TallTiles<7, kVectors, VF>(taps, weights, out, count);
-    TallTiles<6, kVectors, VF>(taps, weights, out, count);
+    if (rows == 7) return TallTiles<7, kVectors, V>(taps, weights, out, count);
+    TallTiles<6, kVectors, V>(taps, weights, out, count);
   }
 }
 

@@ -110,14 +110,14 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   }
 }
 
-// Units (tiles) [begin, end) of groups [g0, g1), each of one or two vectors of outputs, in tall
+// Units (tiles) [begin, end) of groups [g0, g1), each of kVectors vectors V of outputs, in tall
 // tiles.
-HWY_INLINE void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end, size_t g0,
-                               size_t g1) {
+template <size_t kVectors, class V>
+HWY_NOINLINE void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end, size_t g0,
+                                 size_t g1) {
   const Conv2dShape& s = *args.shape;
   const size_t channels = GroupChannels(s);
   const size_t outputs = GroupOutputs(s);
-  const size_t vectors = QuotientUp(outputs, kPanel);
   const size_t panel = s.kernel_h * s.kernel_w * channels * kPanel;
   TileCursor cursor(args, begin);
   while (begin < end) {
@@ -130,13 +130,9 @@ HWY_INLINE void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end, s
       EdgeTaps(args, t, g0 * channels, channels, taps);
     }
     for (size_t g = g0; g < g1; ++g) {
-      const TileWeights weights{args.panels + g * vectors * panel, panel};
-      const TileOut out = ConvOut(args, t, g * outputs, outputs);
-      if (vectors == 2) {
-        RunTallTiles<2>(t.pixels, taps, weights, out, count);
-      } else {
-        RunTallTiles<1>(t.pixels, taps, weights, out, count);
-      }
+      const TileWeights weights{args.panels + g * kVectors * panel, panel};
+      RunTallTiles<kVectors, V>(t.pixels, taps, weights, ConvOut(args, t, g * outputs, outputs),
+                                count);
       taps.data = At(taps.data, channels);
     }
     begin += count;
@@ -146,11 +142,19 @@ HWY_INLINE void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end, s
 
 // The same of all groups. Small ones take turns at each tile, which reads all channels of its
 // pixels once.
+template <size_t kVectors, class V>
 HWY_INLINE void ConvTall(const ConvArgs& args, size_t begin, size_t end) {
   const Conv2dShape& s = *args.shape;
   const size_t weights = s.kernel_h * s.kernel_w * s.channels * kPanel * sizeof(float);
-  if (weights <= args.small_weights) return ConvTallGroups(args, begin, end, 0, s.groups);
-  for (size_t g = 0; g < s.groups; ++g) ConvTallGroups(args, begin, end, g, g + 1);
+  if (weights <= args.small_weights) {
+    return ConvTallGroups<kVectors, V>(args, begin, end, 0, s.groups);
+  }
+  for (size_t g = 0; g < s.groups; ++g) ConvTallGroups<kVectors, V>(args, begin, end, g, g + 1);
+}
+
+// Rows of a tile that is not tall, of one or two vectors.
+HWY_INLINE size_t RowTileNotTall(size_t outputs) {
+  return outputs <= hn::Lanes(DF()) ? kRowTileOneVectorTable : kRowTile;
 }
 
 // Units (tiles) [begin, end) of a dense convolution. Either all weights meet a few tiles, whose
@@ -163,9 +167,10 @@ HWY_INLINE void ConvTall(const ConvArgs& args, size_t begin, size_t end) {
 HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kTallTiles) {
     const size_t outputs = GroupOutputs(*args.shape);
-    const size_t most = outputs <= kPanel ? kRowTileOneVectorTable : kRowTile;
-    if (outputs <= 2 * kPanel && args.pixels + (args.longer != 0 ? 1 : 0) > most) {
-      return ConvTall(args, begin, end);
+    const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
+    if (outputs <= 2 * kPanel && pixels > RowTileNotTall(outputs)) {
+      if (outputs <= kPanel) return ConvTall<1, VF>(args, begin, end);
+      return ConvTall<2, VF>(args, begin, end);
     }
   }
   const Conv2dShape& s = *args.shape;

@@ -14,24 +14,17 @@ namespace lanefuse::HWY_NAMESPACE {
 
 void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) { ConvDense(args, begin, end); }
 
-// Whether sums are long enough for tall tiles.
-bool IsDeep(const Conv2dShape& s) {
-  const size_t channels = GroupChannels(s);
-  return channels >= 4 && s.kernel_h * s.kernel_w * channels >= 64;
-}
-
 size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan, size_t x_width, size_t width) {
   if (plan != ConvPlan::kDense) return kRowTile;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
-  if (kTallTiles && GroupOutputs(s) <= 2 * lanes && IsDeep(s)) {
-    const bool one = GroupOutputs(s) <= lanes;
-    const size_t not_tall = one ? kRowTileOneVectorTable : kRowTile;
-    const bool tall = !IsPointwise(s) && width > not_tall && OnlyEdges(s, x_width, width);
-    return !tall ? not_tall : one ? kRowTileOneVector : kRowTileTwoVectors;
+  const size_t outputs = GroupOutputs(s);
+  if (kTallTiles && outputs <= 2 * lanes) {
+    const size_t not_tall = RowTileNotTall(outputs);
+    if (width <= not_tall || !FitsTallTiles(s, x_width, width)) return not_tall;
+    return outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
   }
-  if (GroupOutputs(s) > lanes) return kRowTile;
-  if constexpr (kTallTiles) return kRowTileOneVectorTable;
+  if (outputs > lanes) return kRowTile;
   // Tiles of one height follow each other without a call.
   const bool whole = width % kRowTileOneVectorTable == 0 && width % kRowTileOneVector != 0;
   const bool no_table = IsPointwise(s) || PatchHolds(s, kRowTileOneVector);

@@ -222,7 +222,7 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
           }
         }
         if constexpr (kPairs) {
-          if (s.kernel_h == 3 && s.stride_h == 1 && rows >= 2) {
+          if (s.kernel_h == 3 && s.stride_h == 1 && rows >= 2 && cols >= hn::Lanes(DF())) {
             DepthwiseOut below = to;
             below.Down(1, down);
             for (; r + 2 <= rows; r += 2, to.Down(2, down), below.Down(2, down)) {

@@ -20,8 +20,28 @@
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-// What one step of channels is: a part of a vector, one vector, or two that share addresses.
-enum class Channels : uint8_t { kPart, kOne, kTwo };
+// What one step of channels is: a part of a vector, the same behind a whole one, one vector, or two
+// that share addresses.
+enum class Channels : uint8_t { kPart, kLast, kOne, kTwo };
+
+// The first vector of a step: `rest` lanes of a part. Where loads of a few lanes are branches,
+// those behind a whole vector end with it and move down; the lanes behind them, whatever they hold,
+// are nobody's output.
+template <Channels kWhat>
+HWY_INLINE VF LoadChannels(const float* from, size_t rest) {
+  const DF d;
+  if constexpr (kWhat == Channels::kLast && !kMaskedLoads) {
+    const hn::RebindToSigned<DF> di;
+    const int32_t lanes = static_cast<int32_t>(hn::Lanes(d));
+    const auto from_lane = hn::Iota(di, lanes - static_cast<int32_t>(rest));
+    const auto index = hn::IndicesFromVec(d, hn::And(from_lane, hn::Set(di, lanes - 1)));
+    return hn::TableLookupLanes(hn::LoadU(d, from + rest - hn::Lanes(d)), index);
+  } else if constexpr (kWhat == Channels::kPart || kWhat == Channels::kLast) {
+    return hn::LoadN(d, from, rest);
+  } else {
+    return hn::LoadU(d, from);
+  }
+}
 
 template <size_t kPixels>
 struct Pixels {};
@@ -56,7 +76,7 @@ struct DepthwiseOut {
 template <Channels kWhat>
 HWY_INLINE void AddPixel(const float* from, size_t rest, VF w, VF v, VF& s, VF& t) {
   const DF d;
-  s = Fma(kWhat == Channels::kPart ? hn::LoadN(d, from, rest) : hn::LoadU(d, from), w, s);
+  s = Fma(LoadChannels<kWhat>(from, rest), w, s);
   if constexpr (kWhat == Channels::kTwo) t = Fma(hn::LoadU(d, from + hn::Lanes(d)), v, t);
 }
 
@@ -137,7 +157,7 @@ HWY_INLINE void AddColumns(const float* const* row, size_t at, size_t rest, cons
                            VF& s5, VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
   const DF d;
   const float* from = row[kColumn] + at;
-  const VF x = kWhat == Channels::kPart ? hn::LoadN(d, from, rest) : hn::LoadU(d, from);
+  const VF x = LoadChannels<kWhat>(from, rest);
   if constexpr (kFirst) {
     AddColumn<kTaps, kPixels, kStride, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0, s1, s2, s3, s4,
                                                 s5);
@@ -330,7 +350,7 @@ HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable::Row* table, cons
     DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, shift, weights(c), c, to, below);
   }
   if (c == cols) return;
-  DepthwiseTableTwoRows<kPixels, Channels::kPart>(table, shift, weights(c), c, to, below);
+  DepthwiseTableTwoRows<kPixels, Channels::kLast>(table, shift, weights(c), c, to, below);
 }
 
 HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable::Row* table, const ConvArgs& args,

@@ -303,10 +303,10 @@ void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t ch
                TapsInside(last, s.kernel_w, s.dilation_w, image.width).last};
 }
 
-bool OnlyEdges(const Conv2dShape& s, size_t width, size_t outputs_across) {
-  if (s.padding.left > s.stride_w || GroupChannels(s) > kZeroRun || outputs_across < 2) {
-    return false;
-  }
+bool FitsTallTiles(const Conv2dShape& s, size_t width, size_t outputs_across) {
+  const size_t channels = GroupChannels(s);
+  if (IsPointwise(s) || channels < 4 || s.kernel_h * s.kernel_w * channels < 64) return false;
+  if (s.padding.left > s.stride_w || channels > kZeroRun || outputs_across < 2) return false;
   // Where the last tap of the last pixel but one lies.
   const size_t at = (outputs_across - 2) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
   return at < width + s.padding.left;
