@@ -135,10 +135,13 @@ HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weight
 // The tallest kernels whose tiles fit a table.
 constexpr size_t kTableKernel = 7;
 
-// Rows of a table that is not one of strips. More of them for 3x3 gain nothing; without them larger
-// kernels would read their weights and most of the image from L2 for each row of outputs (7x7 with
-// 16 instead of 8: 0.84 to 0.96 of the time, 5x5: 0.94 to 1.01).
-constexpr size_t BlockRows(size_t kernel_h) { return kernel_h > 3 ? TapTable::kRows : 8; }
+// Rows of a table that is not one of strips. Without more of them larger kernels would read their
+// weights and most of the image from L2 for each row of outputs (7x7 with 16 instead of 8: 0.84 to
+// 0.96 of the time, 5x5: 0.94 to 1.01). 3x3 gains where channels are few, and filling the table is
+// much of the work (8 to 64 channels: 0.91 to 0.97).
+constexpr size_t BlockRows(const Conv2dShape& s) {
+  return s.kernel_h > 3 || s.channels * s.stride_h <= 64 ? TapTable::kRows : 8;
+}
 
 // Kernels whose tiles fit a table: the addresses are found once for up to kMaxTileCols channels.
 HWY_INLINE bool FitsTable(const Conv2dShape& s) {
@@ -173,7 +176,7 @@ HWY_INLINE DepthwiseBlock DepthwiseBlockFor(const ConvArgs& args) {
     const size_t parts = QuotientUp(args.y.height, most);  // equal: each reads two rows more
     return {QuotientUp(args.y.height, parts), kMaxTileCols, true};
   }
-  const size_t table = BlockRows(s.kernel_h);
+  const size_t table = BlockRows(s);
   const size_t further = table - s.kernel_h;
   const size_t most = (s.stride_h == 1 ? further : Quotient(further, s.stride_h)) + 1;
   const size_t rows = QuotientUp(args.y.height, QuotientUp(args.y.height, most));
@@ -223,16 +226,14 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
         }
         if constexpr (kPairs) {
           if (s.kernel_h == 3 && s.stride_h == 1 && rows >= 2 && cols >= hn::Lanes(DF())) {
-            DepthwiseOut below = to;
-            below.Down(1, down);
-            for (; r + 2 <= rows; r += 2, to.Down(2, down), below.Down(2, down)) {
-              DepthwiseTableTwoRowsPixels(table.pixel + r, args, t.pixels, c, shift, to, below);
-            }
+            DepthwiseTableTwoRowsPixels(table.pixel, args, t.pixels, c, shift, to, rows / 2);
+            r = rows / 2 * 2;
+            to.Down(r, down);
           }
         }
-        for (; r < rows; ++r, to.Down(1, down)) {
+        if (r < rows) {
           DepthwiseTablePixels<kTaps, kStride>(table.pixel + r * s.stride_h, args, t.pixels, c,
-                                               shift, to.out, to.finish);
+                                               shift, to, rows - r);
         }
       }
     }

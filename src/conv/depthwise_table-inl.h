@@ -64,7 +64,7 @@ struct DepthwiseOut {
 
   explicit DepthwiseOut(const TileOut& to) : out(to), finish(to) {}
 
-  // On to the tile `rows` rows of the output further down.
+  // On to the tile `rows` rows of the output further down, from its first pixel.
   HWY_INLINE void Down(size_t rows, size_t row_stride) {
     out.pos.row += rows;
     finish.y = out.y += rows * row_stride;
@@ -270,11 +270,12 @@ HWY_NOINLINE inline void DepthwiseTablePart(const TapTable::Row* table, const Co
   }
 }
 
-// All channels of one tile: out.cols from `first` on. `finish` is that of its first pixel.
+// All channels of one tile and of those below it, `rows` in all: out.cols from `first` on. `to` is
+// where its first pixel goes.
 template <size_t kTaps, size_t kPixels, size_t kStride>
 HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvArgs& args,
                                          size_t first, size_t at_pixel, size_t shift,
-                                         const TileOut& out, const Finish& finish) {
+                                         DepthwiseOut to, size_t rows) {
   const size_t lanes = hn::Lanes(DF());
   const Conv2dShape& shape = *args.shape;
   const size_t panel_stride = shape.kernel_h * shape.kernel_w * kPanel;
@@ -282,44 +283,49 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvA
   const auto weights = [&](size_t c) HWY_ATTR {
     return args.panels + (first + c) / kPanel * panel_stride + (first + c) % kPanel;
   };
-  size_t c = 0;
-  if constexpr (DepthwiseVectors(kTaps, kStride) == 2) {
-    for (; c + 2 * lanes <= out.cols; c += 2 * lanes) {
-      DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(table, shape, at_pixel, shift,
-                                                              weights(c), panel, c, out, finish);
+  const size_t cols = to.out.cols;
+  for (; rows != 0; --rows, table += shape.stride_h, to.Down(1, args.y.row_stride)) {
+    size_t c = 0;
+    if constexpr (DepthwiseVectors(kTaps, kStride) == 2) {
+      for (; c + 2 * lanes <= cols; c += 2 * lanes) {
+        DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(
+            table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+      }
     }
-  }
-  if constexpr (!kSmallCode && kTaps != 3 && kVectorRegisters == 32) {
-    // Loads that stop at any lane cost no more than others: they do for whole vectors as well.
-    for (; c < out.cols; c += lanes) {
-      DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(table, shape, at_pixel, shift,
-                                                               weights(c), panel, c, out, finish);
-    }
-  } else {
-    for (; c + lanes <= out.cols; c += lanes) {
-      DepthwiseTable<kTaps, kPixels, kStride, Channels::kOne>(table, shape, at_pixel, shift,
-                                                              weights(c), panel, c, out, finish);
-    }
-    if (c == out.cols) return;
-    if constexpr (kSmallCode || kTaps != 3) {
-      // Code of its own is not worth its size: few networks have such channels.
-      DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, out, finish);
+    if constexpr (!kSmallCode && kTaps != 3 && kVectorRegisters == 32) {
+      // Loads that stop at any lane cost no more than others: they do for whole vectors as well.
+      for (; c < cols; c += lanes) {
+        DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
+            table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+      }
     } else {
-      DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(table, shape, at_pixel, shift,
-                                                               weights(c), panel, c, out, finish);
+      for (; c + lanes <= cols; c += lanes) {
+        DepthwiseTable<kTaps, kPixels, kStride, Channels::kOne>(
+            table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+      }
+      if (c == cols) continue;
+      if constexpr (kSmallCode || kTaps != 3) {
+        // Code of its own is not worth its size: few networks have such channels.
+        DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, to.out,
+                           to.finish);
+      } else {
+        DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
+            table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+      }
     }
   }
 }
 
 template <size_t kTaps, size_t kStride>
 HWY_INLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArgs& args,
-                                     size_t pixels, size_t first, size_t shift, const TileOut& out,
-                                     const Finish& finish) {
-  const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at_pixel, const Finish& f) HWY_ATTR {
-    DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, out, f);
+                                     size_t pixels, size_t first, size_t shift,
+                                     const DepthwiseOut& to, size_t rows) {
+  const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at,
+                                       const DepthwiseOut& here) HWY_ATTR {
+    DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at, shift, here, rows);
   };
   if constexpr (kSmallCode) {
-    Finish here = finish;
+    DepthwiseOut here = to;
     for (size_t at = 0; at < pixels;) {
       const size_t piece = PieceOf(pixels - at);
       if (piece == 1) run(Pixels<1>(), at, here);
@@ -327,37 +333,43 @@ HWY_INLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArgs&
       if (piece == 4) run(Pixels<4>(), at, here);
       if (piece == kRowTile) run(Pixels<kRowTile>(), at, here);
       at += piece;
-      here.Advance(piece);
+      here.finish.Advance(piece);
     }
   } else {
-    ForPixels(pixels, [&]<size_t kPixels>(Pixels<kPixels> p) HWY_ATTR { run(p, 0, finish); });
+    ForPixels(pixels, [&]<size_t kPixels>(Pixels<kPixels> p) HWY_ATTR { run(p, 0, to); });
   }
 }
 
-// The same for a tile and the one below it.
+// The same for a tile and the one below it, `pairs` of them below each other.
 template <size_t kPixels>
 HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable::Row* table, const ConvArgs& args,
-                                                size_t first, size_t shift, const DepthwiseOut& to,
-                                                const DepthwiseOut& below) {
+                                                size_t first, size_t shift, DepthwiseOut to,
+                                                size_t pairs) {
   const size_t lanes = hn::Lanes(DF());
   constexpr size_t kPanelStride = 3 * 3 * kPanel;
   const auto weights = [&](size_t c) HWY_ATTR {
     return args.panels + (first + c) / kPanel * kPanelStride + (first + c) % kPanel;
   };
   const size_t cols = to.out.cols;
-  size_t c = 0;
-  for (; c + lanes <= cols; c += lanes) {
-    DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, shift, weights(c), c, to, below);
+  const size_t down = args.y.row_stride;
+  DepthwiseOut below = to;
+  below.Down(1, down);
+  for (; pairs != 0; --pairs, table += 2, to.Down(2, down), below.Down(2, down)) {
+    size_t c = 0;
+    for (; c + lanes <= cols; c += lanes) {
+      DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, shift, weights(c), c, to, below);
+    }
+    if (c != cols) {
+      DepthwiseTableTwoRows<kPixels, Channels::kLast>(table, shift, weights(c), c, to, below);
+    }
   }
-  if (c == cols) return;
-  DepthwiseTableTwoRows<kPixels, Channels::kLast>(table, shift, weights(c), c, to, below);
 }
 
 HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable::Row* table, const ConvArgs& args,
                                             size_t pixels, size_t first, size_t shift,
-                                            const DepthwiseOut& to, const DepthwiseOut& below) {
+                                            const DepthwiseOut& to, size_t pairs) {
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
-    DepthwiseTableTwoRowsChannels<kPixels>(table, args, first, shift, to, below);
+    DepthwiseTableTwoRowsChannels<kPixels>(table, args, first, shift, to, pairs);
   };
   ForPixels(pixels, run);
 }
