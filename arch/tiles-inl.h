@@ -66,6 +66,12 @@ constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
 // three rows of six pixels, nine weights and a pixel are 28 registers.
 constexpr bool kDepthwiseStrips = !kSmallCode && kVectorRegisters == 32;
 
+// Pixels of a depthwise tile with a kernel of kWideKernel taps and more: a vector of sums for each,
+// and one of the image (src/conv/depthwise_wide-inl.h). 31x31 on 14x14 takes 0.5 of the time, 21x21
+// 0.6 to 0.7; 13x13 on 28x28 would take 1.1. 0: no such tiles.
+constexpr size_t kRowTileWide = kSmallCode ? 0 : 14;
+constexpr size_t kWideKernel = 20;
+
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =
 // 8 sums), so such tiles are wider: 1 x 8 and 2 x 4.
 constexpr size_t kVectorTileTwoRows = 4;

@@ -20,6 +20,22 @@ HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t chann
           cols};
 }
 
+// The tallest kernels whose tiles fit a table.
+constexpr size_t kTableKernel = 7;
+
+// Kernels whose tiles fit a table: the addresses are found once for up to kMaxTileCols channels.
+HWY_INLINE bool FitsTable(const Conv2dShape& s) {
+  return s.stride_w <= 2 && s.kernel_h <= kTableKernel && s.kernel_w <= TapTable::kColumns &&
+         s.dilation_w <= TapTable::kColumns &&
+         (kRowTile - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w < TapTable::kColumns;
+}
+
+// Whether tiles are wide (src/conv/depthwise_wide-inl.h).
+HWY_INLINE bool UsesWideTiles(const Conv2dShape& s, bool finite) {
+  return kRowTileWide != 0 && finite && !FitsTable(s) && s.stride_w == 1 && s.dilation_w == 1 &&
+         s.kernel_w >= kWideKernel && s.channels >= hn::Lanes(DF());
+}
+
 // Where the tiles of a scattered output begin, each where the one before ends.
 HWY_INLINE void SeekScattered(const ConvArgs& args, const ConvTile& t, RunTable& table) {
   const size_t row = Quotient(t.pixel, args.across);

@@ -14,14 +14,18 @@ namespace lanefuse::HWY_NAMESPACE {
 
 void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) { ConvDense(args, begin, end); }
 
-size_t ConvRowTile(const Conv2dShape& s, ConvPlan plan, size_t x_width, size_t width) {
-  if (plan != ConvPlan::kDense) return kRowTile;
+// The most pixels that a tile may have.
+size_t ConvRowTile(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t width = args.y.width;
+  if (args.plan == ConvPlan::kDepthwise && UsesWideTiles(s, args.finite)) return kRowTileWide;
+  if (args.plan != ConvPlan::kDense) return kRowTile;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
   if (kTallTiles && outputs <= 2 * lanes) {
     const size_t not_tall = RowTileNotTall(outputs);
-    if (width <= not_tall || !FitsTallTiles(s, x_width, width)) return not_tall;
+    if (width <= not_tall || !FitsTallTiles(s, args.x.width, width)) return not_tall;
     return outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
   }
   if (outputs > lanes) return kRowTile;
@@ -182,8 +186,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& x = args.x;
   if (RunsEights(s, target)) args.plan = ConvPlan::kEights;
-  const size_t most =
-      HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](s, args.plan, x.width, args.y.width);
+  const size_t most = HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](args);
   args.flat = flat;
   args.down = args.y.height;
   args.across = args.y.width;

@@ -9,6 +9,7 @@
 
 #include "src/conv/conv-inl.h"
 #include "src/conv/depthwise_strip-inl.h"
+#include "src/conv/depthwise_wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
@@ -132,22 +133,12 @@ HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weight
   }
 }
 
-// The tallest kernels whose tiles fit a table.
-constexpr size_t kTableKernel = 7;
-
 // Rows of a table that is not one of strips. Without more of them larger kernels would read their
 // weights and most of the image from L2 for each row of outputs (7x7 with 16 instead of 8: 0.84 to
 // 0.96 of the time, 5x5: 0.94 to 1.01). 3x3 gains where channels are few, and filling the table is
 // much of the work (8 to 64 channels: 0.91 to 0.97).
 constexpr size_t BlockRows(const Conv2dShape& s) {
   return s.kernel_h > 3 || s.channels * s.stride_h <= 64 ? TapTable::kRows : 8;
-}
-
-// Kernels whose tiles fit a table: the addresses are found once for up to kMaxTileCols channels.
-HWY_INLINE bool FitsTable(const Conv2dShape& s) {
-  return s.stride_w <= 2 && s.kernel_h <= kTableKernel && s.kernel_w <= TapTable::kColumns &&
-         s.dilation_w <= TapTable::kColumns &&
-         (kRowTile - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w < TapTable::kColumns;
 }
 
 // How much of an image one table serves at a time.
@@ -273,14 +264,15 @@ HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t en
 constexpr size_t kLargeKernel = 100;
 
 // Channels [c, end) of a tile whose addresses do not fit a table.
-HWY_INLINE void DepthwiseChannels(const ConvArgs& args, const ConvTile& t, size_t c, size_t end) {
+HWY_NOINLINE inline void DepthwiseChannels(const ConvArgs& args, const ConvTile& t, size_t c,
+                                           size_t end) {
   const size_t lanes = hn::Lanes(DF());
   const size_t panel_stride = args.shape->kernel_h * args.shape->kernel_w * kPanel;
   Taps taps;
   while (c < end) {
     const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
     size_t vectors = std::min((end - c) / lanes, kVectorTile);
-    if (kSmallCode && vectors == 3) vectors = 2;  // then one, whose code is there in any case
+    if (vectors == 3) vectors = 2;  // then one, whose code is there in any case
     const size_t cols = vectors == 0 ? end - c : vectors * lanes;
     ImageTaps(args, t, c, taps);
     const TileOut out = ConvOut(args, t, c, cols);
@@ -293,11 +285,6 @@ HWY_INLINE void DepthwiseChannels(const ConvArgs& args, const ConvTile& t, size_
         break;
       case 2:
         DepthwiseRows<2, false>(t.pixels, taps, weights, out);
-        break;
-      case 3:
-        if constexpr (kVectorTile > 3 && !kSmallCode) {
-          DepthwiseRows<3, false>(t.pixels, taps, weights, out);
-        }
         break;
       default:
         DepthwiseRows<kVectorTile, false>(t.pixels, taps, weights, out);
@@ -328,6 +315,17 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       if (plain && s.kernel_w == 7) return ConvDepthwiseTable<7, 2>(args, begin, end);
     }
     return ConvDepthwiseTable<0, 0>(args, begin, end);
+  }
+  if constexpr (kRowTileWide != 0) {
+    if (UsesWideTiles(*args.shape, args.finite)) {
+      return ConvDepthwiseWide<VF>(
+          args, begin, end, [&](ConvTile t, size_t c, size_t stop) HWY_ATTR {
+            for (size_t left = t.pixels; left != 0; left -= t.pixels, t.pixel += t.pixels) {
+              t.pixels = std::min(left, kRowTile);
+              DepthwiseChannels(args, t, c, stop);
+            }
+          });
+    }
   }
   // The weights of a large kernel leave L1 with each tile, unless all tiles meet some of them
   // before the next.

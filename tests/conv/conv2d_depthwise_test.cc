@@ -133,6 +133,40 @@ TEST(Conv2dDepthwise, WithEveryKernel) {
   }
 }
 
+// Kernels much wider than a tile, on images narrower and wider than they, with more padding than
+// either and with none.
+TEST(Conv2dDepthwise, WithWideKernels) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t kernel_w : {20, 25, 31}) {
+    for (const size_t kernel_h : {1, 4, 11}) {
+      for (const size_t padding : {size_t{0}, kernel_w / 2, kernel_w + 9}) {
+        for (const size_t width : {1, 6, 7, 8, 13, 14, 15, 29, 45}) {
+          if (width + 2 * padding < kernel_w) continue;
+          ConvCase c{.shape = {.outputs = i % 2 == 0 ? size_t{16} : size_t{37},
+                               .kernel_h = kernel_h,
+                               .kernel_w = kernel_w,
+                               .stride_h = 1 + i % 2,
+                               .dilation_h = 1 + i / 3 % 2,
+                               .padding = {.top = kernel_h,
+                                           .bottom = kernel_h,
+                                           .left = padding,
+                                           .right = padding}},
+                     .height = 1 + i % 6,
+                     .width = width,
+                     .has_bias = i % 3 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          c.shape.channels = c.shape.groups = c.shape.outputs;
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 // Strips and blocks of rows that are cut anywhere, of whole vectors of channels and of parts.
 TEST(Conv2dDepthwise, AtEveryHeight) {
   Random random(__LINE__);
