@@ -259,8 +259,9 @@ HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t en
   }
 }
 
-// Taps from which on a kernel is large: those of 64 channels are half of an L1 of 48 KB. 31x31 take
-// 0.94 (AVX512) and 0.91 (AVX2) of the time, 13x13 and 21x21 0.98 to 1.01; 9x9 gained nothing.
+// Taps from which on a kernel is large: those of 64 channels are half of an L1 of 48 KB. 31x31 took
+// 0.94 (AVX512) and 0.91 (AVX2) of the time before its tiles were wide; 13x13 takes 0.98 to 1.01,
+// and 9x9 gained nothing.
 constexpr size_t kLargeKernel = 100;
 
 // Channels [c, end) of a tile whose addresses do not fit a table.

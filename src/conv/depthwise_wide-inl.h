@@ -20,18 +20,22 @@ namespace lanefuse::HWY_NAMESPACE {
 // padding: 31x31 on an image of 14x14 has 196 taps in the image and 765 outside. One vector of
 // channels at a time, so that image and weights stay in L1.
 
-// Which pixels of a tile a column meets: bits.
-template <size_t... kPixel, size_t kPixels, class V>
-HWY_INLINE void WideColumn(V x, const float* w, uint32_t meets, TallSums<kPixels, 1, V>& c,
-                           std::index_sequence<kPixel...>) {
-  const hn::DFromV<V> d;
-  const auto add = [&]<size_t kAt>(std::index_sequence<kAt>) HWY_ATTR
-      __attribute__((always_inline)) {
-    if (meets >> kAt & 1) {
-      c.row[kAt][0] = Fma(x, hn::LoadU(d, w - kAt * kPanel), c.row[kAt][0]);
-    }
-  };
-  (add(std::index_sequence<kPixel>()), ...);
+// Column x of the image and the pixels of a tile from kPixel on that it meets, which are bits of
+// `meets`. `w`: the tap of pixel 0, or where it would be.
+template <size_t kPixel, size_t kPixels, class V>
+HWY_INLINE void WideColumn(V x, const float* w, uint32_t meets, TallSums<kPixels, 1, V>& c) {
+  if (meets >> kPixel & 1) {
+    V& sum = c.row[kPixel][0];
+    sum = Fma(x, hn::LoadU(hn::DFromV<V>(), w - kPixel * kPanel), sum);
+  }
+  if constexpr (kPixel + 1 < kPixels) WideColumn<kPixel + 1>(x, w, meets, c);
+}
+
+// The same where bits are not known in advance.
+template <size_t kPixels, class V>
+HWY_INLINE void WideEdge(V x, const float* w, uint32_t meets, TallSums<kPixels, 1, V>& c) {
+  asm volatile("" : "+r"(meets));  // or there would be a loop for each of its values
+  WideColumn<0>(x, w, meets, c);
 }
 
 // One vector of channels, from `channel` on, of a tile of up to kPixels pixels. False, and nothing
@@ -58,21 +62,16 @@ HWY_NOINLINE bool DepthwiseWideTile(const ConvArgs& args, const ConvTile& t, siz
     const float* a = At(taps.data, ky * taps.step_h + before * taps.stride);
     const float* w = weights + (ky * kernel_w + before) * kPanel;
     size_t tap = before;
-    const auto edge = [&](uint32_t meets) HWY_ATTR __attribute__((always_inline)) {
-      meets &= live;
-      asm volatile("" : "+r"(meets));  // or there would be a loop for each of its values
-      WideColumn(hn::LoadU(d, a), w, meets, c, Indices<kPixels>());
-    };
     for (; tap < std::min(kPixels - 1, end); ++tap, a += taps.stride, w += kPanel) {
-      edge((uint32_t{2} << tap) - 1);
+      WideEdge(hn::LoadU(d, a), w, live & ((uint32_t{2} << tap) - 1), c);
     }
     // All pixels, and those that the tile does not have.
 #pragma GCC unroll 1
     for (; tap < std::min(kernel_w, end); ++tap, a += taps.stride, w += kPanel) {
-      WideColumn(hn::LoadU(d, a), w, (uint32_t{1} << kPixels) - 1, c, Indices<kPixels>());
+      WideColumn<0>(hn::LoadU(d, a), w, (uint32_t{1} << kPixels) - 1, c);
     }
     for (; tap < end; ++tap, a += taps.stride, w += kPanel) {
-      edge(~((uint32_t{2} << (tap - kernel_w)) - 1));
+      WideEdge(hn::LoadU(d, a), w, live & ~((uint32_t{2} << (tap - kernel_w)) - 1), c);
     }
   }
   if (NegativeZero(c)) return false;
