@@ -12,8 +12,8 @@ if(LANEFUSE_HAS_ALL_FAMILIES)
   target_compile_definitions(lanefuse_tests PRIVATE LANEFUSE_TEST_C_INTERFACE=1)
 endif()
 
-# Reading what GoogleTest includes is a third of the time to compile a test. Off by default: a test
-# that forgets an include must not pass everywhere, and compiler caches do not like it.
+# Reading what GoogleTest includes is a quarter of the time to compile a test. Off by default: a
+# test that forgets an include must not pass everywhere, and compiler caches do not like it.
 option(LANEFUSE_TEST_PCH "Compile the headers of GoogleTest once for all tests" OFF)
 if(LANEFUSE_TEST_PCH)
   set(_common gtest/gtest.h algorithm array bit cmath functional limits random span string thread

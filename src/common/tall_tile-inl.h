@@ -157,7 +157,7 @@ HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row,
 template <size_t kRows, size_t kVectors, class V>
 LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeights& weights,
                                               const TileOut& out, size_t count) {
-  constexpr size_t kSteps = kVectors == 1 ? 4 : 2;
+  constexpr size_t kSteps = kVectors == 1 ? 4 : 2;  // 4 weights beside 16 or 24 sums
   const hn::DFromV<V> d;
   Finish finish(out);
   const size_t length = taps.length;

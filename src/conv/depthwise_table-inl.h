@@ -270,12 +270,10 @@ HWY_NOINLINE inline void DepthwiseTablePart(const TapTable::Row* table, const Co
   }
 }
 
-// All channels of one tile and of those below it, `rows` in all: out.cols from `first` on. `to` is
-// where its first pixel goes.
+// All channels of one tile: to.out.cols from `first` on. `to` is where its first pixel goes.
 template <size_t kTaps, size_t kPixels, size_t kStride>
-HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvArgs& args,
-                                         size_t first, size_t at_pixel, size_t shift,
-                                         DepthwiseOut to, size_t rows) {
+HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& args, size_t first,
+                                  size_t at_pixel, size_t shift, const DepthwiseOut& to) {
   const size_t lanes = hn::Lanes(DF());
   const Conv2dShape& shape = *args.shape;
   const size_t panel_stride = shape.kernel_h * shape.kernel_w * kPanel;
@@ -284,34 +282,46 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvA
     return args.panels + (first + c) / kPanel * panel_stride + (first + c) % kPanel;
   };
   const size_t cols = to.out.cols;
-  for (; rows != 0; --rows, table += shape.stride_h, to.Down(1, args.y.row_stride)) {
-    size_t c = 0;
-    if constexpr (DepthwiseVectors(kTaps, kStride) == 2) {
-      for (; c + 2 * lanes <= cols; c += 2 * lanes) {
-        DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(
-            table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
-      }
+  size_t c = 0;
+  if constexpr (DepthwiseVectors(kTaps, kStride) == 2) {
+    for (; c + 2 * lanes <= cols; c += 2 * lanes) {
+      DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(
+          table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
     }
-    if constexpr (!kSmallCode && kTaps != 3 && kVectorRegisters == 32) {
-      // Loads that stop at any lane cost no more than others: they do for whole vectors as well.
-      for (; c < cols; c += lanes) {
-        DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
-            table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
-      }
+  }
+  if constexpr (!kSmallCode && kTaps != 3 && kVectorRegisters == 32) {
+    // Loads that stop at any lane cost no more than others: they do for whole vectors as well.
+    for (; c < cols; c += lanes) {
+      DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
+          table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+    }
+  } else {
+    for (; c + lanes <= cols; c += lanes) {
+      DepthwiseTable<kTaps, kPixels, kStride, Channels::kOne>(
+          table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+    }
+    if (c == cols) return;
+    if constexpr (kSmallCode || kTaps != 3) {
+      // Code of its own is not worth its size: few networks have such channels.
+      DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, to.out, to.finish);
     } else {
-      for (; c + lanes <= cols; c += lanes) {
-        DepthwiseTable<kTaps, kPixels, kStride, Channels::kOne>(
-            table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
-      }
-      if (c == cols) continue;
-      if constexpr (kSmallCode || kTaps != 3) {
-        // Code of its own is not worth its size: few networks have such channels.
-        DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, to.out,
-                           to.finish);
-      } else {
-        DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
-            table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
-      }
+      DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
+          table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+    }
+  }
+}
+
+// The same for this tile and those below it, `rows` in all: one where code is small.
+template <size_t kTaps, size_t kPixels, size_t kStride>
+HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvArgs& args,
+                                         size_t first, size_t at_pixel, size_t shift,
+                                         const DepthwiseOut& to, size_t rows) {
+  if constexpr (kSmallCode) {
+    DepthwiseTableRow<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, to);
+  } else {
+    DepthwiseOut here = to;
+    for (; rows != 0; --rows, table += args.shape->stride_h, here.Down(1, args.y.row_stride)) {
+      DepthwiseTableRow<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, here);
     }
   }
 }

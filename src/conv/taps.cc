@@ -304,8 +304,11 @@ void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t ch
 }
 
 bool FitsTallTiles(const Conv2dShape& s, size_t width, size_t outputs_across) {
+  constexpr size_t kLeastRun = 4;     // what a tile of one vector takes at a time
+  constexpr size_t kLeastDepth = 64;  // 3x3x8 takes 0.82 to 0.94 of the time, 3x3x3 1.00 to 1.05
   const size_t channels = GroupChannels(s);
-  if (IsPointwise(s) || channels < 4 || s.kernel_h * s.kernel_w * channels < 64) return false;
+  const size_t depth = s.kernel_h * s.kernel_w * channels;
+  if (IsPointwise(s) || channels < kLeastRun || depth < kLeastDepth) return false;
   if (s.padding.left > s.stride_w || channels > kZeroRun || outputs_across < 2) return false;
   // Where the last tap of the last pixel but one lies.
   const size_t at = (outputs_across - 2) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;

@@ -99,18 +99,14 @@ TEST(Conv2dShapes, EveryWidthAndHeight) {
 // their first pixel and their last may lie in the padding, alone or with others.
 TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
   Random random(__LINE__);
-  Conv2dShape strided = Square(3, 8, 16);
-  strided.stride_h = strided.stride_w = 2;
-  Conv2dShape wide_step = Square(5, 8, 24);
-  wide_step.stride_h = wide_step.stride_w = 2;
-  Conv2dShape dilated = Square(3, 9, 16);
-  dilated.dilation_h = dilated.dilation_w = 2;
-  dilated.padding = {2, 2, 1, 1};
+  Conv2dShape dilated = Dilated(Square(3, 9, 16), 2);
+  dilated.padding.left = dilated.padding.right = 1;
   Conv2dShape lopsided = Square(3, 11, 32);
   lopsided.padding = {0, 3, 1, 0};
   for (const Conv2dShape& shape :
-       {Square(3, 8, 16), Square(3, 9, 13), Square(3, 10, 32), Square(3, 9, 19), strided, wide_step,
-        dilated, lopsided, Square(5, 8, 16), Square(3, 16, 32, 2), Square(3, 18, 34, 2)}) {
+       {Square(3, 8, 16), Square(3, 9, 13), Square(3, 10, 32), Square(3, 9, 19),
+        Strided(Square(3, 8, 16), 2), Strided(Square(5, 8, 24), 2), dilated, lopsided,
+        Square(5, 8, 16), Square(3, 16, 32, 2), Square(3, 18, 34, 2)}) {
     for (size_t width = 6; width <= 34; width += width < 18 ? 1 : 4) {
       CheckConv({.shape = shape,
                  .images = 1 + width % 2,

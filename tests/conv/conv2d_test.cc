@@ -255,15 +255,11 @@ TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
 // some of both sides of a row, or of rows that end within the tile.
 TEST(Conv2d, EveryWidthWithDeepChannels) {
   Random random(__LINE__);
-  Conv2dShape strided = Square(3, 32, 64);
-  strided.stride_h = strided.stride_w = 2;
-  Conv2dShape dilated = Square(3, 32, 64);
-  dilated.dilation_h = dilated.dilation_w = 2;
-  dilated.padding = {2, 2, 2, 2};
   Conv2dShape lopsided = Square(3, 40, 50);
   lopsided.padding = {0, 2, 1, 3};
   for (const Conv2dShape& shape :
-       {Square(3, 33, 64), Square(5, 32, 49), strided, dilated, lopsided}) {
+       {Square(3, 33, 64), Square(5, 32, 49), Strided(Square(3, 32, 64), 2),
+        Dilated(Square(3, 32, 64), 2), lopsided}) {
     for (size_t width = 1; width <= 20; ++width) {
       CheckConv({.shape = shape,
                  .height = 3,
@@ -281,13 +277,6 @@ TEST(Conv2d, EveryWidthWithDeepChannels) {
 // there. A kernel that leaves such taps out must give the same.
 TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
   Random random(__LINE__);
-  const auto dilated = [](Conv2dShape s, size_t dilation) {
-    s.dilation_h = s.dilation_w = dilation;
-    s.padding = {dilation, dilation, dilation, dilation};
-    return s;
-  };
-  Conv2dShape strided = Square(5, 33, 33);
-  strided.stride_h = strided.stride_w = 2;
   const Conv2dShape shapes[] = {
       Depthwise(37),
       Depthwise(37, 1, 5),
@@ -297,14 +286,14 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       Depthwise(37, 2, 7),
       Depthwise(69, 1, 11),
       Depthwise(37, 1, 31),
-      dilated(Depthwise(8), 2),
+      Dilated(Depthwise(8), 2),
       Square(3, 5, 5),
       Square(3, 8, 16),
       Square(3, 20, 20),
       Square(3, 40, 70),
       Square(5, 35, 64),
-      strided,
-      dilated(Square(3, 40, 40), 3),
+      Strided(Square(5, 33, 33), 2),
+      Dilated(Square(3, 40, 40), 3),
       Square(3, 32, 32, 2),
       Square(7, 12, 12, 3),
       Square(1, 20, 20),

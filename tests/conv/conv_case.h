@@ -81,11 +81,22 @@ inline Conv2dShape Square(size_t kernel, size_t channels, size_t outputs, size_t
           .padding = {p, p, p, p}};
 }
 
-// As many outputs as channels.
-inline Conv2dShape Depthwise(size_t channels, size_t stride = 1, size_t kernel = 3) {
-  Conv2dShape s = Square(kernel, channels, channels, channels);
+inline Conv2dShape Strided(Conv2dShape s, size_t stride) {
   s.stride_h = s.stride_w = stride;
   return s;
+}
+
+// The padding grows as the kernel does.
+inline Conv2dShape Dilated(Conv2dShape s, size_t dilation) {
+  s.dilation_h = s.dilation_w = dilation;
+  const Padding& p = s.padding;
+  s.padding = {p.top * dilation, p.bottom * dilation, p.left * dilation, p.right * dilation};
+  return s;
+}
+
+// As many outputs as channels.
+inline Conv2dShape Depthwise(size_t channels, size_t stride = 1, size_t kernel = 3) {
+  return Strided(Square(kernel, channels, channels, channels), stride);
 }
 
 // The case with its input and its packed weights, both read-only and between guard pages.
