@@ -17,15 +17,20 @@ constexpr size_t PieceOf(size_t rows) {
   return rows >= kRowTile ? kRowTile : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
 }
 
-// Tiles of which the first ask for weights.
+// Tiles that ask, the first of them for what is at weights.next.
 template <size_t kRows, size_t kVectors, Source kSource>
 HWY_NOINLINE void AskingTiles(Taps taps, const TileWeights& weights, TileOut out, size_t count) {
   const size_t ask = std::min(count, weights.next_parts);
-  Tiles<kRows, kVectors, kSource, true>(taps, weights, out, ask);
+  if (ask != 0) Tiles<kRows, kVectors, kSource, Asks::kNext>(taps, weights, out, ask);
   if (ask == count) return;
   taps.data += ask * taps.tile_step;
   out.y += ask * kRows * out.y_stride;
   out.pos.pixel += ask * kRows;
+  if constexpr (kPrefetchFinish) {
+    if (out.far) {
+      return Tiles<kRows, kVectors, kSource, Asks::kFinish>(taps, weights, out, count - ask);
+    }
+  }
   Tiles<kRows, kVectors, kSource>(taps, weights, out, count - ask);
 }
 
@@ -34,7 +39,7 @@ template <size_t kRows, size_t kVectors, Source kSource>
 HWY_INLINE void FullTiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
                           size_t count) {
   if constexpr (kSource == Source::kRun && kVectors == kVectorTile && kRows == kRowTile) {
-    if (weights.next_parts != 0) {
+    if (weights.next_parts != 0 || (kPrefetchFinish && out.far)) {
       return AskingTiles<kRows, kVectors, kSource>(taps, weights, out, count);
     }
   }

@@ -48,15 +48,22 @@ HWY_INLINE VF Factor(VF factors, const float& a) {
 template <int kLane>
 struct Lane {};
 
-// Asks for the operand that a tile adds at its end.
+// Asks for the lines of kRows rows.
 template <size_t kRows>
-HWY_INLINE void PrefetchOperand(const Finish& f) {
-  if constexpr (kPrefetchOperand) {
-    if (f.add == nullptr) return;
-    for (size_t r = 0; r < kRows; ++r) {
-      for (size_t c = 0; c < f.cols; c += kPanel) hwy::Prefetch(f.add + r * f.add_stride + c);
-    }
+HWY_INLINE void PrefetchRows(const float* first, size_t stride, size_t cols) {
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t c = 0; c < cols; c += kPanel) hwy::Prefetch(first + r * stride + c);
   }
+}
+
+// Asks for what a tile ends with, long before: the operand that it adds, and, where they are `far`,
+// the lines of its output, for which its stores would have to wait.
+template <size_t kRows>
+HWY_INLINE void PrefetchFinish(const Finish& f, bool far) {
+  if ((kPrefetchOperand || far) && f.add != nullptr) {
+    PrefetchRows<kRows>(f.add, f.add_stride, f.cols);
+  }
+  if (far) PrefetchRows<kRows>(f.y, f.y_stride, f.cols);
 }
 
 // Whether one of the sums, kRows rows of kVectors, holds -0, which is the least integer.
@@ -86,13 +93,16 @@ HWY_INLINE bool AnyNegativeZero(VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, 
 // Where the inputs of a row come from: taps.runs, for one tile; a run of memory for each of
 // kernel_h tap rows; or one run, whose loop has fewer addresses to keep.
 enum class Source : uint8_t { kTable, kRuns, kRun };
+// What tiles of one run ask for: what they end with, if that is far, and a part of what is at
+// weights.next each.
+enum class Asks : uint8_t { kNothing, kFinish, kNext };
 constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
 
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 12
 // rows of one vector (8 of a table). Named accumulators, because SVE vectors cannot be array
-// elements; rows 6 to 11 have the second ones of rows 0 to 5. kAsks: each of them asks for a part
-// of what is at weights.next. Of one run otherwise for nothing, of others for its own weights.
-template <size_t kRows, size_t kVectors, Source kSource, bool kAsks = false>
+// elements; rows 6 to 11 have the second ones of rows 0 to 5. Of several
+// runs they ask for their own weights.
+template <size_t kRows, size_t kVectors, Source kSource, Asks kAsks = Asks::kNothing>
 LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights,
                                           const TileOut& out, size_t count) {
   const DF d;
@@ -111,7 +121,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
   Finish finish(out);
   size_t tile = 0;
   do {
-    PrefetchOperand<kRows>(finish);
+    PrefetchFinish<kRows>(finish, kPrefetchFinish && kAsks != Asks::kNothing && out.far);
     VF c00 = zero, c01 = zero, c02 = zero, c03 = zero;
     VF c10 = zero, c11 = zero, c12 = zero, c13 = zero;
     VF c20 = zero, c21 = zero, c22 = zero, c23 = zero;
@@ -122,7 +132,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
     const float* b1 = kKeep ? kept1 : weights.Vector(kVectors > 1 ? 1 : 0);
     const float* b2 = kKeep ? kept2 : weights.Vector(kVectors > 2 ? 2 : 0);
     const float* b3 = kKeep ? kept3 : weights.Vector(kVectors > 3 ? 3 : 0);
-    const float* next = kAsks ? weights.next + tile * weights.Part() : nullptr;
+    const float* next = kAsks == Asks::kNext ? weights.next + tile * weights.Part() : nullptr;
     const auto pass = [&](size_t steps) HWY_ATTR __attribute__((always_inline)) {
       b0 += steps * kPanel;
       b1 += steps * kPanel;
@@ -218,7 +228,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
           if constexpr (kRows > 7) on(a7);
         }
       }
-      if constexpr (kAsks) {
+      if constexpr (kAsks == Asks::kNext) {
         for (; k + 4 <= steps; k += 4) {
           for (size_t i = 0; i < 4; i += kAskEvery, next += kPanel) PrefetchToL2(next);
           step(Lane<0>(), k, zero, zero, zero, zero, zero, zero);

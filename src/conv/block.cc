@@ -39,6 +39,7 @@ void RunRows(const Stage& stage, int target, size_t image, Rows rows, const floa
   shape.padding.top -= std::min(above, shape.padding.top);
   ConvArgs args = ConvArgsFor(*stage.w, stage.chain, stage.x, stage.y);
   args.shape = &shape;
+  args.far_output &= y == nullptr;
   args.x.images = 1;
   args.x.height = in.size();
   args.x.data = x != nullptr

@@ -46,7 +46,8 @@ HWY_INLINE void SeekScattered(const ConvArgs& args, const ConvTile& t, RunTable&
 // Outputs [n0, n1) of groups [g0, g1): what ConvDenseBlock makes at a time, in blocks of `width`.
 struct DenseBlock {
   size_t g0, g1, n0, n1, width;
-  size_t next = 0;   // outputs of the next block, where tiles ask for its weights
+  size_t next = 0;      // outputs of the next block, where tiles ask for its weights
+  bool inputs = false;  // tiles ask for the inputs of as many behind them
   bool own = false;  // tiles of one run ask for their own: L2 has no room for those of two blocks
 };
 
@@ -104,8 +105,14 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
           weights.SetNext(weights.first + block.width / kPanel * panel_stride, block.next);
           weights.Advance(unit - begin);
         }
+        if (block.inputs && n == block.n0 && strided != Strided::kNot) {
+          const size_t inputs = count * taps.tile_step;
+          weights.next = At(taps.data, inputs);
+          weights.next_parts = QuotientUp(inputs, weights.Part());
+        }
         const size_t cols = std::min(block.width, block.n1 - n);
-        const TileOut out = ConvOut(args, t, g * outputs + n, cols);
+        TileOut out = ConvOut(args, t, g * outputs + n, cols);
+        out.far = args.far_output && s.kernel_h * s.kernel_w * channels >= kPrefetchDepth;
         if (strided == Strided::kNot) {
           RunTiles<Source::kTable>(t.pixels, taps, weights, out, 1);
         } else if (kOneRun == Source::kRun && taps.kernel_h == 1 && !block.own) {
@@ -225,6 +232,8 @@ HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
     for (size_t n = args.n0; n < args.n1; n += block) {
       DenseBlock part{g, g + 1, n, std::min(n + block, args.n1), width};
       part.own = kAskOwn && large;
+      part.inputs = kPrefetchFinish && all_weights && outputs > width && large_image &&
+                    IsPointwise(s) && depth >= kPrefetchDepth;
       if (asks && n + block < args.n1) part.next = std::min(block, args.n1 - n - block);
       ConvDenseBlock(args, begin, end, part, block <= width ? args.tiles : together);
     }

@@ -164,6 +164,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .tile_inputs = caches.l1 * 3 / 8,
           .small_weights = caches.l2 / 2,
           .large_weights = caches.l2 * 3 / 4,
+          .far_output = y.images * y.height * y.width * y.channels > caches.l2 / 2 / sizeof(float),
           .strip_image = caches.l2 / 8,
           .tiles = 0,
           .pixels = 0,

@@ -24,6 +24,7 @@ struct TileOut {
   float* y;  // the tile's first output
   size_t y_stride;
   size_t cols;
+  bool far = false;  // what a tile writes, and the operand that it adds, may be beyond L2
 };
 
 // The parts of a frequent chain at one tile. Where there is no bias, `bias` points at -0: x + -0 is
