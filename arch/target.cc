@@ -10,6 +10,9 @@
 #if HWY_ARCH_ARM_A64 && HWY_OS_LINUX
 #include <sys/auxv.h>
 #endif
+#if HWY_ARCH_X86 && defined(__GNUC__)
+#include <cpuid.h>
+#endif
 
 namespace lanefuse {
 namespace {
@@ -158,6 +161,29 @@ int NarrowIndex(int index) {
   if ((HWY_TARGETS & kBoth) != kBoth) return index;
   static const int wide = IndexOf(HWY_AVX3), narrow = IndexOf(HWY_AVX2);
   return index == wide ? narrow : index;
+}
+
+bool TakesTwoTurns() {
+#if HWY_ARCH_X86 && defined(__GNUC__)
+  static const bool zen4 = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid(0, &a, &b, &c, &d) == 0) return false;
+    if (b != signature_AMD_ebx || c != signature_AMD_ecx || d != signature_AMD_edx) return false;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
+    return (a >> 8 & 0xf) + (a >> 20 & 0xff) == 0x19;  // Zen 3, which has no AVX-512, and Zen 4
+  }();
+  return zen4;
+#else
+  return false;
+#endif
+}
+
+int IndexForOutputs(int index, size_t outputs) {
+  // Up to 56 of 64 lanes. Behind that the taller tiles of 32 registers are worth more than an empty
+  // half.
+  const size_t rest = outputs % 16;
+  const bool half_empty = rest != 0 && rest <= 8 && outputs <= 56;
+  return half_empty && TakesTwoTurns() ? NarrowIndex(index) : index;
 }
 
 Status UnsupportedTarget() {

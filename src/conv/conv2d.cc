@@ -136,8 +136,10 @@ bool RunsEights(const Conv2dShape& s, int target) {
 // The target whose code runs: `target`, or one with narrower vectors where there are few lanes.
 int TargetFor(const ConvArgs& args, int target) {
   const Conv2dShape& s = *args.shape;
-  const size_t lanes = args.plan == ConvPlan::kDense ? GroupOutputs(s) : s.outputs;
-  return lanes <= 8 ? arch::NarrowIndex(target) : target;
+  const bool dense = args.plan == ConvPlan::kDense;
+  const size_t lanes = dense ? GroupOutputs(s) : s.outputs;
+  if (lanes <= 8) return arch::NarrowIndex(target);
+  return dense ? arch::IndexForOutputs(target, lanes) : target;
 }
 
 ConvKernel KernelFor(const ConvArgs& args, int target) {

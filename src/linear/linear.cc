@@ -208,7 +208,11 @@ Status Linear(const MatView<const float>& x, const PackedLinear& w, const Epilog
   if (Status status = Prepare(x, w, epilogue, y, parallel, target, chain, args); !status.ok()) {
     return status;
   }
-  RunLayers({&args, 1}, x.rows, parallel, target);
+  // Two full tiles and more: shorter ones hide the latency of the adder by wide vectors.
+  constexpr size_t kManyRows = 12;
+  const bool many = x.rows >= kManyRows;
+  const int index = many ? arch::IndexForOutputs(target, w.outputs()) : target;
+  RunLayers({&args, 1}, x.rows, parallel, index);
   return {};
 }
 
