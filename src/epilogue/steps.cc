@@ -7,6 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "src/epilogue/steps.cc"
 #include "hwy/foreach_target.h"
+#include "arch/tiles-inl.h"
 #include "src/epilogue/activations-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -34,41 +35,79 @@ HWY_INLINE VF Apply(const PReluOp& op, const Load& load, size_t c, VF x) {
   return WhereNegative(DF(), x, hn::Mul(x, load(op.slope + c)));
 }
 
-// One vector of row r, from channel c on. The conditions are the same for all of a tile.
-template <class Op, class Load>
-HWY_INLINE VF OneVector(const Together& s, const Op& op, const Load& load, size_t r, size_t c,
-                        VF v) {
-  if (s.bias != nullptr) v = hn::Add(v, load(s.bias + c));
-  if (s.shift != nullptr) {
-    v = Fma(v, load(s.scale + c), load(s.shift + c));
-  } else if (s.scale != nullptr) {
-    v = hn::Mul(v, load(s.scale + c));
-  }
-  const auto with = [&](const Operand& operand) HWY_ATTR {
-    if (operand.data == nullptr) return v;
-    const VF value = load(operand.data + r * operand.stride + c);
-    return operand.factor ? hn::Mul(v, value) : hn::Add(v, value);
+// kVectors vectors of row r, from channel c on. The conditions are the same for all of a tile.
+template <size_t kVectors, class Op, class Load>
+HWY_INLINE void SomeVectors(const Together& s, const Op& op, const Load& load, size_t r, size_t c,
+                            VF& v0, VF& v1, VF& v2, VF& v3) {
+  const size_t lanes = hn::Lanes(DF());
+  const auto each = [&](const auto& what) HWY_ATTR __attribute__((always_inline)) {
+    what(v0, c);
+    if constexpr (kVectors > 1) what(v1, c + lanes);
+    if constexpr (kVectors > 2) what(v2, c + 2 * lanes);
+    if constexpr (kVectors > 3) what(v3, c + 3 * lanes);
   };
-  v = with(s.before);
-  v = Apply(op, load, c, v);
-  return with(s.after);
+  if (s.bias != nullptr) {
+    each([&](VF& v, size_t at) HWY_ATTR { v = hn::Add(v, load(s.bias + at)); });
+  }
+  if (s.shift != nullptr) {
+    each([&](VF& v, size_t at) HWY_ATTR { v = Fma(v, load(s.scale + at), load(s.shift + at)); });
+  } else if (s.scale != nullptr) {
+    each([&](VF& v, size_t at) HWY_ATTR { v = hn::Mul(v, load(s.scale + at)); });
+  }
+  const auto with = [&](const Operand& operand) HWY_ATTR __attribute__((always_inline)) {
+    if (operand.data == nullptr) return;
+    const float* row = operand.data + r * operand.stride;
+    if (operand.factor) {
+      each([&](VF& v, size_t at) HWY_ATTR { v = hn::Mul(v, load(row + at)); });
+    } else {
+      each([&](VF& v, size_t at) HWY_ATTR { v = hn::Add(v, load(row + at)); });
+    }
+  };
+  with(s.before);
+  each([&](VF& v, size_t at) HWY_ATTR { v = Apply(op, load, at, v); });
+  with(s.after);
 }
 
-// out = what(load, r, c, in) for each vector of the tile.
-template <class What>
+// Operations that are a few instructions, of which a loop may hold four.
+template <class Op>
+constexpr bool kShortOp =
+    std::is_same_v<Op, IdentityOp> || std::is_same_v<Op, ReluOp> || std::is_same_v<Op, ClampOp> ||
+    std::is_same_v<Op, LeakyReluOp> || std::is_same_v<Op, PReluOp> || std::is_same_v<Op, ScaleOp> ||
+    std::is_same_v<Op, HardSigmoidOp> || std::is_same_v<Op, HardSwishOp>;
+
+// what<n>(load, r, c, v0, ...) changes n vectors of row r, from channel c on: up to kMost <= 4 of
+// them, then one at a time.
+template <size_t kMost, class What>
 HWY_INLINE void ForEachVector(const Pass& p, const What& what) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
+  const auto all = [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); };
   for (size_t r = 0; r < p.rows; ++r) {
     const float* in = p.in + r * p.in_stride;
     float* out = p.out + r * p.out_stride;
     size_t c = 0;
-    const auto all = [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); };
-    for (; c + lanes <= p.cols; c += lanes) hn::StoreU(what(all, r, c, all(in + c)), d, out + c);
+    if constexpr (kMost == 4) {
+      for (; c + 4 * lanes <= p.cols; c += 4 * lanes) {
+        VF v0 = all(in + c), v1 = all(in + c + lanes);
+        VF v2 = all(in + c + 2 * lanes), v3 = all(in + c + 3 * lanes);
+        what.template operator()<4>(all, r, c, v0, v1, v2, v3);
+        hn::StoreU(v0, d, out + c);
+        hn::StoreU(v1, d, out + c + lanes);
+        hn::StoreU(v2, d, out + c + 2 * lanes);
+        hn::StoreU(v3, d, out + c + 3 * lanes);
+      }
+    }
+    for (; c + lanes <= p.cols; c += lanes) {
+      VF v = all(in + c);
+      what.template operator()<1>(all, r, c, v, v, v, v);
+      hn::StoreU(v, d, out + c);
+    }
     if (c < p.cols) {
       const size_t rest = p.cols - c;
       const auto some = [&](const float* from) HWY_ATTR { return hn::LoadN(d, from, rest); };
-      hn::StoreN(what(some, r, c, some(in + c)), d, out + c, rest);
+      VF v = some(in + c);
+      what.template operator()<1>(some, r, c, v, v, v, v);
+      hn::StoreN(v, d, out + c, rest);
     }
   }
 }
@@ -79,8 +118,8 @@ template <class Op>
 HWY_NOINLINE void RunAlone(const Pass& pass, const Op& op_of_pass) {
   const Pass p = pass;
   const Op op = op_of_pass;
-  ForEachVector(
-      p, [&](const auto& load, size_t, size_t c, VF v) HWY_ATTR { return Apply(op, load, c, v); });
+  ForEachVector<1>(p, [&]<size_t kVectors>(const auto& load, size_t, size_t c, VF& v, VF&, VF&, VF&)
+                          HWY_ATTR { v = Apply(op, load, c, v); });
 }
 
 template <class Op>
@@ -88,8 +127,10 @@ HWY_NOINLINE void RunAll(const Pass& pass, const Together& together, const Op& o
   const Pass p = pass;
   const Together s = together;
   const Op op = op_of_pass;
-  ForEachVector(p, [&](const auto& load, size_t r, size_t c, VF v)
-                       HWY_ATTR { return OneVector(s, op, load, r, c, v); });
+  constexpr size_t kMost = kFourVectorPasses && kShortOp<Op> ? 4 : 1;
+  ForEachVector<kMost>(
+      p, [&]<size_t kVectors>(const auto& load, size_t r, size_t c, VF& v0, VF& v1, VF& v2, VF& v3)
+             HWY_ATTR { SomeVectors<kVectors>(s, op, load, r, c, v0, v1, v2, v3); });
 }
 
 template <class Op>
