@@ -26,14 +26,18 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 // with 8 outputs. Tables of addresses have 8 rows.
 constexpr size_t kRowTileOneVectorTable = kSmallCode ? kRowTile : 8;
 
-// Where operands come from memory (AVX-512), one or two vectors of outputs with deep sums have
-// tiles of up to 16 and 12 rows that walk down them (src/common/tall_tile-inl.h): 32x32x16 with 16
-// outputs 0.84 of the time, 16x16x32 with 32 outputs 0.94. Shallow sums, and 1x1, whose tiles read
-// each input once, have as few rows as others: in tall tiles 112x112x32 with 16 outputs takes 1.18
-// of the time by 1x1, and 112x112x3 1.05 by 3x3.
-constexpr bool kTallTiles = !kSmallCode && kBroadcastOperands;
-constexpr size_t kRowTileOneVector = kSmallCode ? kRowTileOneVectorTable : kTallTiles ? 16 : 12;
-constexpr size_t kRowTileTwoVectors = kTallTiles ? 12 : kRowTile;
+// One or two vectors of outputs with deep sums have tiles that walk down their rows, those at the
+// border too (src/common/tall_tile-inl.h). With 32 registers they have up to 16 and 12 rows:
+// 32x32x16 with 16 outputs 0.84 of the time, 16x16x32 with 32 outputs 0.94. With 16 registers, 12
+// and 6 rows: 8 outputs 0.87 to 0.99, groups of eight 0.79 to 0.97, 32x32x16 with 16 outputs 0.96
+// and 8 to 11 pixels in a row 0.87 to 0.90. Shallow sums, and 1x1, whose tiles read each input
+// once, have as few rows as others: in tall tiles 112x112x32 with 16 outputs takes 1.18 of the time
+// by 1x1, and 112x112x3 1.05 by 3x3.
+constexpr bool kTallTiles = !kSmallCode;
+constexpr size_t kRowTileOneVector = kSmallCode               ? kRowTileOneVectorTable
+                                     : kVectorRegisters == 32 ? 16
+                                                              : 12;
+constexpr size_t kRowTileTwoVectors = kTallTiles && kVectorRegisters == 32 ? 12 : kRowTile;
 
 // Whether a tile that looks up addresses leaves out single rows in the padding: 3x3 on images 7 to
 // 28 pixels wide take 0.94 to 0.99 of the time. Narrower tiles lose by the branches, 1.02 to 1.2,

@@ -59,7 +59,7 @@ HWY_INLINE void TileRows(size_t rows, const Taps& taps, const TileWeights& weigh
   if constexpr (kVectors == 1 && kRowTileOneVector > kRowTile) {
     if (rows == 7) return Tiles<7, 1, kSource>(taps, weights, out, count);
     if (rows == 8) return Tiles<8, 1, kSource>(taps, weights, out, count);
-    if constexpr (kRowTileOneVector > 8 && !kTallTiles && kSource != Source::kTable) {
+    if constexpr (kRowTileOneVector > 8 && kVectorRegisters == 16 && kSource != Source::kTable) {
       if (rows == 9) return Tiles<9, 1, kSource>(taps, weights, out, count);
       if (rows == 10) return Tiles<10, 1, kSource>(taps, weights, out, count);
       if (rows == 11) return Tiles<11, 1, kSource>(taps, weights, out, count);

@@ -1,5 +1,5 @@
-// Register tiles of many rows and one or two vectors of outputs, where multiply-adds take operands
-// from memory (AVX-512). Per-target header: include it after hwy/foreach_target.h.
+// Register tiles of many rows and one or two vectors of outputs. Per-target header: include it
+// after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_COMMON_TALL_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_COMMON_TALL_TILE_INL_H_
 #undef LANEFUSE_SRC_COMMON_TALL_TILE_INL_H_
@@ -21,9 +21,9 @@ namespace lanefuse::HWY_NAMESPACE {
 
 // Eight sums hide the latency of the adder only if none ever waits, and more than eight rows have
 // no registers for their addresses. So one address goes down the rows, a few steps of k at a time,
-// whose weights stay in registers: 16 rows of one vector are 64 multiply-adds for 68 loads in four
-// steps. The first row and the last have addresses of their own, so that they may lie in the
-// padding: tiles at the border look up nothing.
+// whose weights stay in registers: with AVX-512, where inputs are operands in memory, 16 rows of
+// one vector are 64 multiply-adds for 68 loads in four steps. The first row and the last have
+// addresses of their own, so that they may lie in the padding: tiles at the border look up nothing.
 
 // Arrays of vectors, which scalable targets do not have: they never come here.
 template <size_t kRows, size_t kVectors, class V>
@@ -72,23 +72,22 @@ HWY_INLINE void TallRows(const float* a, size_t stride, const float* last,
 }
 
 template <size_t kVectors, class V, size_t... kVector>
-HWY_INLINE void LoadStep(const float* b, size_t panel_stride, V* w,
-                         std::index_sequence<kVector...>) {
-  ((w[kVector] = hn::LoadU(hn::DFromV<V>(), b + kVector * panel_stride)), ...);
+HWY_INLINE void LoadStep(const float* b, size_t apart, V* w, std::index_sequence<kVector...>) {
+  ((w[kVector] = hn::LoadU(hn::DFromV<V>(), b + kVector * apart)), ...);
 }
 
 // kSteps steps of k of all rows, from weights b on.
 template <size_t kSteps, size_t kRows, size_t kVectors, class V>
 HWY_INLINE void TallSteps(const float* first, const float* second, size_t stride, const float* last,
-                          const float* b, size_t panel_stride, TallSums<kRows, kVectors, V>& c) {
+                          const float* b, size_t apart, TallSums<kRows, kVectors, V>& c) {
   TallWeights<kSteps, kVectors, V> w;
-  LoadStep<kVectors>(b, panel_stride, w.step[0], Indices<kVectors>());
+  LoadStep<kVectors>(b, apart, w.step[0], Indices<kVectors>());
   if constexpr (kSteps > 1) {
-    LoadStep<kVectors>(b + kPanel, panel_stride, w.step[1], Indices<kVectors>());
+    LoadStep<kVectors>(b + kPanel, apart, w.step[1], Indices<kVectors>());
   }
   if constexpr (kSteps > 2) {
-    LoadStep<kVectors>(b + 2 * kPanel, panel_stride, w.step[2], Indices<kVectors>());
-    LoadStep<kVectors>(b + 3 * kPanel, panel_stride, w.step[3], Indices<kVectors>());
+    LoadStep<kVectors>(b + 2 * kPanel, apart, w.step[2], Indices<kVectors>());
+    LoadStep<kVectors>(b + 3 * kPanel, apart, w.step[3], Indices<kVectors>());
   }
   TallRow<kVectors>(first, w.step, c.row[0], Indices<kSteps>());
   TallRows<1>(second, stride, last, w, c);
@@ -157,12 +156,13 @@ HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row,
 template <size_t kRows, size_t kVectors, class V>
 LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeights& weights,
                                               const TileOut& out, size_t count) {
-  constexpr size_t kSteps = kVectors == 1 ? 4 : 2;  // 4 weights beside 16 or 24 sums
+  // Four vectors of weights beside 16 or 24 sums, two beside 12.
+  constexpr size_t kSteps = (kVectorRegisters == 32 ? 4 : 2) / kVectors;
   const hn::DFromV<V> d;
   Finish finish(out);
   const size_t length = taps.length;
   const size_t stride = taps.stride;
-  const size_t panel_stride = weights.panel_stride;
+  const size_t apart = kVectors == 1 ? 0 : weights.Vector(1) - weights.first;
   bool keep_padding = false;
   size_t tile = 0;
   do {
@@ -186,11 +186,11 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeight
         size_t k = 0;
 #pragma GCC unroll 1
         for (; k + kSteps <= length; k += kSteps, b += kSteps * kPanel) {
-          TallSteps<kSteps>(first + k, second + k, down, last + k, b, panel_stride, c);
+          TallSteps<kSteps>(first + k, second + k, down, last + k, b, apart, c);
         }
 #pragma GCC unroll 1
         for (; k < length; ++k, b += kPanel) {
-          TallSteps<1>(first + k, second + k, down, last + k, b, panel_stride, c);
+          TallSteps<1>(first + k, second + k, down, last + k, b, apart, c);
         }
       }
     }
@@ -204,25 +204,25 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeight
   } while (++tile < count);
 }
 
-// Tiles of 8 to 16 rows of one vector, or 6 to 12 of two.
+// Tiles of kRows rows and less, down to kLeast.
+template <size_t kRows, size_t kLeast, size_t kVectors, class V>
+HWY_INLINE void TallTilesOf(size_t rows, const Taps& taps, const TileWeights& weights,
+                            const TileOut& out, size_t count) {
+  if constexpr (kRows > kLeast) {
+    if (rows != kRows) {
+      return TallTilesOf<kRows - 1, kLeast, kVectors, V>(rows, taps, weights, out, count);
+    }
+  }
+  TallTiles<kRows, kVectors, V>(taps, weights, out, count);
+}
+
+// The heights that rows of more pixels than a tile's are cut into.
 template <size_t kVectors, class V>
 HWY_INLINE void RunTallTiles(size_t rows, const Taps& taps, const TileWeights& weights,
                              const TileOut& out, size_t count) {
-  if constexpr (kVectors == 1) {
-    if (rows == 16) return TallTiles<16, 1, V>(taps, weights, out, count);
-    if (rows == 15) return TallTiles<15, 1, V>(taps, weights, out, count);
-    if (rows == 14) return TallTiles<14, 1, V>(taps, weights, out, count);
-    if (rows == 13) return TallTiles<13, 1, V>(taps, weights, out, count);
-  }
-  if (rows == 12) return TallTiles<12, kVectors, V>(taps, weights, out, count);
-  if (rows == 11) return TallTiles<11, kVectors, V>(taps, weights, out, count);
-  if (rows == 10) return TallTiles<10, kVectors, V>(taps, weights, out, count);
-  if (rows == 9) return TallTiles<9, kVectors, V>(taps, weights, out, count);
-  if (rows == 8) return TallTiles<8, kVectors, V>(taps, weights, out, count);
-  if constexpr (kVectors == 2) {
-    if (rows == 7) return TallTiles<7, kVectors, V>(taps, weights, out, count);
-    TallTiles<6, kVectors, V>(taps, weights, out, count);
-  }
+  constexpr size_t kMost = kVectors == 1 ? kRowTileOneVector : kRowTileTwoVectors;
+  constexpr size_t kLeast = kVectorRegisters == 32 ? kMost / 2 : kVectors == 1 ? 7 : 4;
+  TallTilesOf<kMost, kLeast, kVectors, V>(rows, taps, weights, out, count);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

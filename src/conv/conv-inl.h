@@ -142,6 +142,7 @@ HWY_NOINLINE void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end,
   const size_t channels = GroupChannels(s);
   const size_t outputs = GroupOutputs(s);
   const size_t panel = s.kernel_h * s.kernel_w * channels * kPanel;
+  const size_t panels = outputs > kPanel ? 2 : 1;  // of a group
   TileCursor cursor(args, begin);
   while (begin < end) {
     const ConvTile& t = cursor.tile();
@@ -153,7 +154,7 @@ HWY_NOINLINE void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end,
       EdgeTaps(args, t, g0 * channels, channels, taps);
     }
     for (size_t g = g0; g < g1; ++g) {
-      const TileWeights weights{args.panels + g * kVectors * panel, panel};
+      const TileWeights weights{args.panels + g * panels * panel, panel};
       RunTallTiles<kVectors, V>(t.pixels, taps, weights, ConvOut(args, t, g * outputs, outputs),
                                 count);
       taps.data = At(taps.data, channels);
@@ -175,9 +176,20 @@ HWY_INLINE void ConvTall(const ConvArgs& args, size_t begin, size_t end) {
   for (size_t g = 0; g < s.groups; ++g) ConvTallGroups<kVectors, V>(args, begin, end, g, g + 1);
 }
 
-// Rows of a tile that is not tall, of one or two vectors.
-HWY_INLINE size_t RowTileNotTall(size_t outputs) {
-  return outputs <= hn::Lanes(DF()) ? kRowTileOneVectorTable : kRowTile;
+// Whether rows of `width` pixels are worth cutting into tall tiles, if those can run them. With 16
+// registers two vectors have six rows, tall or not: what is gained are the addresses, and lost are
+// rows that are cut badly, for only other tiles go on in the next row. Groups lose more by that.
+HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
+  const size_t lanes = hn::Lanes(DF());
+  const size_t outputs = GroupOutputs(s);
+  if (!kTallTiles || outputs > 2 * lanes) return false;
+  const bool one = outputs <= lanes;
+  if (kVectorRegisters == 32) return width > (one ? kRowTileOneVectorTable : kRowTile);
+  const size_t least = s.groups == 1 ? 7 : 9;
+  if (one) return Quotient(width, QuotientUp(width, kRowTileOneVector)) >= least;
+  constexpr size_t kMostDepth = 256;
+  const size_t depth = s.kernel_h * s.kernel_w * s.channels;
+  return s.groups == 1 && outputs == 2 * lanes && depth <= kMostDepth && width >= 4 && width != 7;
 }
 
 // Units (tiles) [begin, end) of a dense convolution. Either all weights meet a few tiles, whose
@@ -189,10 +201,8 @@ HWY_INLINE size_t RowTileNotTall(size_t outputs) {
 // few times as possible, too (1x1 on AVX512: 0.88 to 0.97).
 HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kTallTiles) {
-    const size_t outputs = GroupOutputs(*args.shape);
-    const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
-    if (outputs <= 2 * kPanel && pixels > RowTileNotTall(outputs)) {
-      if (outputs <= kPanel) return ConvTall<1, VF>(args, begin, end);
+    if (args.tall) {
+      if (GroupOutputs(*args.shape) <= hn::Lanes(DF())) return ConvTall<1, VF>(args, begin, end);
       return ConvTall<2, VF>(args, begin, end);
     }
   }

@@ -14,8 +14,8 @@ namespace lanefuse::HWY_NAMESPACE {
 
 void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) { ConvDense(args, begin, end); }
 
-// The most pixels that a tile may have.
-size_t ConvRowTile(const ConvArgs& args) {
+// The most pixels that a tile may have, and whether tiles are tall.
+size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
   if (args.plan == ConvPlan::kDepthwise && UsesWideTiles(s, args.finite)) return kRowTileWide;
@@ -23,12 +23,10 @@ size_t ConvRowTile(const ConvArgs& args) {
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
-  if (kTallTiles && outputs <= 2 * lanes) {
-    const size_t not_tall = RowTileNotTall(outputs);
-    if (width <= not_tall || !FitsTallTiles(s, args.x.width, width)) return not_tall;
-    return outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
-  }
+  args.tall = GainsByTallTiles(s, width) && FitsTallTiles(s, args.x.width, width);
+  if (args.tall) return outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
   if (outputs > lanes) return kRowTile;
+  if (kVectorRegisters == 32) return kRowTileOneVectorTable;  // taller ones are tall tiles alone
   // Tiles of one height follow each other without a call.
   const bool whole = width % kRowTileOneVectorTable == 0 && width % kRowTileOneVector != 0;
   const bool no_table = IsPointwise(s) || PatchHolds(s, kRowTileOneVector);
@@ -172,6 +170,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .pixels = 0,
           .longer = 0,
           .inner_end = 0,
+          .tall = false,
           .flat = false,
           .scattered = false,
           .down = 0,
@@ -210,7 +209,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;
     const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
-    args.scattered = most <= RunTable::kRows && depth >= kMinDepth &&
+    args.scattered = most <= RunTable::kRows && !args.tall && depth >= kMinDepth &&
                      (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;
   }

@@ -106,8 +106,9 @@ TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
   for (const Conv2dShape& shape :
        {Square(3, 8, 16), Square(3, 9, 13), Square(3, 10, 32), Square(3, 9, 19),
         Strided(Square(3, 8, 16), 2), Strided(Square(5, 8, 24), 2), dilated, lopsided,
-        Square(5, 8, 16), Square(3, 16, 32, 2), Square(3, 18, 34, 2)}) {
-    for (size_t width = 6; width <= 34; width += width < 18 ? 1 : 4) {
+        Square(5, 8, 16), Square(3, 16, 32, 2), Square(3, 18, 34, 2), Square(3, 9, 8),
+        Square(5, 8, 7), Square(3, 24, 24, 3)}) {
+    for (size_t width = 4; width <= 34; width += width < 18 ? 1 : 4) {
       CheckConv({.shape = shape,
                  .images = 1 + width % 2,
                  .height = 3 + width % 3,

@@ -288,6 +288,7 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       Depthwise(37, 1, 31),
       Dilated(Depthwise(8), 2),
       Square(3, 5, 5),
+      Square(3, 8, 8),
       Square(3, 8, 16),
       Square(3, 20, 20),
       Square(3, 40, 70),
