@@ -58,12 +58,12 @@ constexpr bool SharesColumns(size_t taps, size_t stride) {
 
 // A depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two of
 // either hide the latency of the sums: rows, which have inputs in common, for pairs of them where
-// kernels are three by three at stride 1 and code may be large; otherwise vectors, if what they
-// share fits registers.
+// kernels are three by three at stride 1 and code may be large; otherwise, or where rows cannot be
+// paired, vectors, if what they share fits registers.
 constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
 constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
   if (!SharesColumns(taps, stride) && !kSmallCode) return 2;
-  return kVectorRegisters == 32 ? 2 : 1;
+  return kVectorRegisters == 32 || (!kSmallCode && taps == 3) ? 2 : 1;
 }
 
 // Whether depthwise convolutions with three by three taps go down strips of the output: the sums of

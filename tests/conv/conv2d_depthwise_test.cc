@@ -98,6 +98,23 @@ TEST(Conv2dDepthwise, InBlocks) {
   }
 }
 
+// Pixels a power of two apart, whose lines fall into few sets of a cache.
+TEST(Conv2dDepthwise, WithLinesThatMeet) {
+  Random random(__LINE__);
+  for (const size_t channels : {512, 1024}) {
+    for (const size_t width : {5, 7, 14}) {
+      for (const size_t height : {1, 4, 7}) {
+        CheckConv({.shape = Square(3, channels, channels, channels),
+                   .height = height,
+                   .width = width,
+                   .has_bias = height != 4},
+                  random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 // Kernels of every width that a table of addresses holds, and some beyond it, of other heights.
 TEST(Conv2dDepthwise, WithEveryKernel) {
   Random random(__LINE__);
