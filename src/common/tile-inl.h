@@ -93,15 +93,15 @@ HWY_INLINE bool AnyNegativeZero(VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, 
 // Where the inputs of a row come from: taps.runs, for one tile; a run of memory for each of
 // kernel_h tap rows; or one run, whose loop has fewer addresses to keep.
 enum class Source : uint8_t { kTable, kRuns, kRun };
-// What tiles of one run ask for: what they end with, if that is far, and a part of what is at
-// weights.next each.
-enum class Asks : uint8_t { kNothing, kFinish, kNext };
 constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
+
+// What tiles of one run ask for: nothing; what they end with, if that is far; or that, and a part
+// of what is at weights.next each. Tiles of several runs ask for their own weights.
+enum class Asks : uint8_t { kNothing, kFinish, kNext };
 
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 12
 // rows of one vector (8 of a table). Named accumulators, because SVE vectors cannot be array
-// elements; rows 6 to 11 have the second ones of rows 0 to 5. Of several
-// runs they ask for their own weights.
+// elements; rows 6 to 11 have the second ones of rows 0 to 5.
 template <size_t kRows, size_t kVectors, Source kSource, Asks kAsks = Asks::kNothing>
 LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& weights,
                                           const TileOut& out, size_t count) {

@@ -185,10 +185,11 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
   if (!kTallTiles || outputs > 2 * lanes) return false;
   const bool one = outputs <= lanes;
   if (kVectorRegisters == 32) return width > (one ? kRowTileOneVectorTable : kRowTile);
-  const size_t least = s.groups == 1 ? 7 : 9;
+  const size_t least = s.groups == 1 ? 7 : 9;  // pixels: groups of eight would take 1.03 with 7
   if (one) return Quotient(width, QuotientUp(width, kRowTileOneVector)) >= least;
-  constexpr size_t kMostDepth = 256;
+  constexpr size_t kMostDepth = 256;  // 14x14x64 would take 1.02
   const size_t depth = s.kernel_h * s.kernel_w * s.channels;
+  // Seven pixels are tiles of four and three.
   return s.groups == 1 && outputs == 2 * lanes && depth <= kMostDepth && width >= 4 && width != 7;
 }
 
