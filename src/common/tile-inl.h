@@ -230,7 +230,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
       }
       if constexpr (kAsks == Asks::kNext) {
         for (; k + 4 <= steps; k += 4) {
-          for (size_t i = 0; i < 4; i += kAskEvery, next += kPanel) PrefetchToL2(next);
+          for (size_t i = 0; i < 4; ++i, next += kPanel) PrefetchToL2(next);
           step(Lane<0>(), k, zero, zero, zero, zero, zero, zero);
           step(Lane<0>(), k + 1, zero, zero, zero, zero, zero, zero);
           step(Lane<0>(), k + 2, zero, zero, zero, zero, zero, zero);

@@ -22,7 +22,7 @@ struct TileWeights {
   const float* first;
   size_t panel_stride;
   // What tiles read when all have met these, and more than L2 holds between then and now: each
-  // tile of full height asks for a part of a panel (kAskEvery) while there are any.
+  // tile of full height asks for a panel while there are any.
   const float* next = nullptr;
   size_t next_parts = 0;
 
@@ -30,11 +30,11 @@ struct TileWeights {
     const size_t lane = v * hn::Lanes(DF());
     return first + lane / kPanel * panel_stride + lane % kPanel;
   }
-  // Floats of a part, in whole steps.
-  HWY_INLINE size_t Part() const { return panel_stride / kPanel / kAskEvery * kPanel; }
+  // Floats of a part.
+  HWY_INLINE size_t Part() const { return panel_stride; }
   HWY_INLINE void SetNext(const float* from, size_t outputs) {
     next = from;
-    next_parts = (outputs + kPanel - 1) / kPanel * kAskEvery;
+    next_parts = (outputs + kPanel - 1) / kPanel;
   }
   // As the tile `tiles` behind this one finds them.
   HWY_INLINE void Advance(size_t tiles) {
