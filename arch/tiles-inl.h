@@ -29,7 +29,7 @@ constexpr size_t kRowTileOneVectorTable = kSmallCode ? kRowTile : 8;
 // One or two vectors of outputs with deep sums have tiles that walk down their rows, those at the
 // border too (src/common/tall_tile-inl.h). With 32 registers they have up to 16 and 12 rows:
 // 32x32x16 with 16 outputs 0.84 of the time, 16x16x32 with 32 outputs 0.94. With 16 registers, 12
-// and 6 rows: 8 outputs 0.87 to 0.99, groups of eight 0.79 to 0.97, 32x32x16 with 16 outputs 0.96
+// and 6 rows: 8 outputs 0.92 to 0.99, groups of eight 0.79 to 0.97, 32x32x16 with 16 outputs 0.96
 // and 8 to 11 pixels in a row 0.87 to 0.90. Shallow sums, and 1x1, whose tiles read each input
 // once, have as few rows as others: in tall tiles 112x112x32 with 16 outputs takes 1.18 of the time
 // by 1x1, and 112x112x3 1.05 by 3x3.
@@ -93,8 +93,8 @@ constexpr size_t kRowTileFourChains = kVectorRegisters == 32 ? kRowTile : 3;
 constexpr size_t kVectorTileFourChains = kVectorRegisters == 32 ? 1 : 2;
 
 // Whether a pass of several steps takes four vectors at a time where steps are short: with eight
-// lanes, its conditions cost as much as the arithmetic. AVX2 takes 0.53 to 0.99 of the time,
-// AVX-512 0.90 to 1.05, and 1.2 to 1.5 where rows are two vectors.
+// lanes, its conditions cost as much as the arithmetic. AVX2 takes 0.58 to 1.05 of the time,
+// AVX-512 0.90 to 1.14, and 1.06 to 1.5 where rows are two vectors.
 constexpr bool kFourVectorPasses = !kSmallCode && kVectorRegisters == 16;
 
 // Steps of k by which a tile asks for its weights in advance. Tiles of 16 registers are narrow:
@@ -102,16 +102,17 @@ constexpr bool kFourVectorPasses = !kSmallCode && kVectorRegisters == 16;
 constexpr size_t kPrefetchAhead = kVectorRegisters == 32 ? 16 : 0;
 
 // Whether tiles ask for the weights of those that come after all of them: a line in every step, so
-// that the first tiles ask for a panel each. A line in every fourth step of AVX2 left most panels
-// to the few tiles that 16 rows have (1.2 to 1.3 of the time, with weights of 6 MB and more).
+// that the first tiles ask for a panel each. A line in every fourth step left most of a panel of
+// AVX2 unasked for where 16 rows have one tile of full height: 1.2 to 1.3 of the time with 8 MB of
+// weights and more.
 constexpr bool kPrefetchNext = !kSmallCode;
 
 // Whether a tile of one run gains by asking for its own weights where they fill L2.
 constexpr bool kAskOwn = kPrefetchNext && kPrefetchAhead != 0;
 
-// Whether full tiles of one run ask for the lines that they end with, the inputs of those behind
-// them, and at how many steps of k that is hidden. 1x1 where an image or the output are larger than
-// L2 takes 0.90 to 0.99 of the time on Zen 4, AVX-512 and AVX2.
+// Whether full tiles of one run ask for the lines that they end with, and for the inputs of those
+// behind them, and from how many steps of k on that is hidden. 1x1 where the output or an image are
+// larger than half of L2 takes 0.83 to 1.01 of the time on Zen 4, AVX-512 and AVX2.
 constexpr bool kPrefetchFinish = !kSmallCode;
 constexpr size_t kPrefetchDepth = kVectorRegisters == 32 ? 64 : 128;
 

@@ -20,7 +20,7 @@ constexpr size_t PieceOf(size_t rows) {
 // Tiles that ask, the first of them for what is at weights.next.
 template <size_t kRows, size_t kVectors, Source kSource>
 HWY_NOINLINE void AskingTiles(Taps taps, const TileWeights& weights, TileOut out, size_t count) {
-  const size_t ask = std::min(count, weights.next_parts);
+  const size_t ask = std::min(count, weights.next_panels);
   if (ask != 0) Tiles<kRows, kVectors, kSource, Asks::kNext>(taps, weights, out, ask);
   if (ask == count) return;
   taps.data += ask * taps.tile_step;
@@ -39,7 +39,7 @@ template <size_t kRows, size_t kVectors, Source kSource>
 HWY_INLINE void FullTiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
                           size_t count) {
   if constexpr (kSource == Source::kRun && kVectors == kVectorTile && kRows == kRowTile) {
-    if (weights.next_parts != 0 || (kPrefetchFinish && out.far)) {
+    if (weights.next_panels != 0 || (kPrefetchFinish && out.far)) {
       return AskingTiles<kRows, kVectors, kSource>(taps, weights, out, count);
     }
   }

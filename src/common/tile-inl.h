@@ -95,8 +95,8 @@ HWY_INLINE bool AnyNegativeZero(VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, 
 enum class Source : uint8_t { kTable, kRuns, kRun };
 constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
 
-// What tiles of one run ask for: nothing; what they end with, if that is far; or that, and a part
-// of what is at weights.next each. Tiles of several runs ask for their own weights.
+// What tiles of one run ask for: nothing; what they end with, if that is far; or that, and as much
+// as a panel of what is at weights.next each. Tiles of several runs ask for their own weights.
 enum class Asks : uint8_t { kNothing, kFinish, kNext };
 
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 12
@@ -132,7 +132,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void Tiles(const Taps& taps, const TileWeights& w
     const float* b1 = kKeep ? kept1 : weights.Vector(kVectors > 1 ? 1 : 0);
     const float* b2 = kKeep ? kept2 : weights.Vector(kVectors > 2 ? 2 : 0);
     const float* b3 = kKeep ? kept3 : weights.Vector(kVectors > 3 ? 3 : 0);
-    const float* next = kAsks == Asks::kNext ? weights.next + tile * weights.Part() : nullptr;
+    const float* next = kAsks == Asks::kNext ? weights.next + tile * weights.panel_stride : nullptr;
     const auto pass = [&](size_t steps) HWY_ATTR __attribute__((always_inline)) {
       b0 += steps * kPanel;
       b1 += steps * kPanel;

@@ -21,26 +21,25 @@ namespace lanefuse::HWY_NAMESPACE {
 struct TileWeights {
   const float* first;
   size_t panel_stride;
-  // What tiles read when all have met these, and more than L2 holds between then and now: each
-  // tile of full height asks for a panel while there are any.
+  // What tiles read next, more than L2 holds from now: weights, when all tiles have met these, or
+  // the inputs behind theirs. Each tile of full height asks for as much as a panel while there is
+  // any.
   const float* next = nullptr;
-  size_t next_parts = 0;
+  size_t next_panels = 0;
 
   HWY_INLINE const float* Vector(size_t v) const {
     const size_t lane = v * hn::Lanes(DF());
     return first + lane / kPanel * panel_stride + lane % kPanel;
   }
-  // Floats of a part.
-  HWY_INLINE size_t Part() const { return panel_stride; }
   HWY_INLINE void SetNext(const float* from, size_t outputs) {
     next = from;
-    next_parts = (outputs + kPanel - 1) / kPanel;
+    next_panels = (outputs + kPanel - 1) / kPanel;
   }
   // As the tile `tiles` behind this one finds them.
   HWY_INLINE void Advance(size_t tiles) {
-    const size_t asked = std::min(tiles, next_parts);
-    next += asked * Part();
-    next_parts -= asked;
+    const size_t asked = std::min(tiles, next_panels);
+    next += asked * panel_stride;
+    next_panels -= asked;
   }
 };
 

@@ -108,7 +108,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
         if (block.inputs && n == block.n0 && strided != Strided::kNot) {
           const size_t inputs = count * taps.tile_step;
           weights.next = At(taps.data, inputs);
-          weights.next_parts = QuotientUp(inputs, weights.Part());
+          weights.next_panels = QuotientUp(inputs, weights.panel_stride);
         }
         const size_t cols = std::min(block.width, block.n1 - n);
         TileOut out = ConvOut(args, t, g * outputs + n, cols);
