@@ -122,6 +122,15 @@ TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
   }
 }
 
+// Image and output larger than half of an L2 of 2 MB: tiles ask for what comes next.
+TEST(Conv2dShapes, PointwiseOnLargeImages) {
+  Random random(__LINE__);
+  for (const size_t outputs : {128, 132}) {
+    CheckConv({.shape = Square(1, 128, outputs), .height = 47, .width = 49, .has_bias = true},
+              random);
+  }
+}
+
 // Strides whose tiles span more columns than are ever copied, at the padding.
 TEST(Conv2dShapes, TilesThatSpanManyColumns) {
   Random random(__LINE__);
