@@ -46,6 +46,9 @@ constexpr bool LeavesOutRows(size_t rows, size_t vectors) {
   return !kSmallCode && kVectorTile == 4 && vectors == 4 && rows > 2;
 }
 
+// Whether up to eight outputs have tall tiles of eight lanes, with all 32 registers.
+constexpr bool kTallEights = kTallTiles && kVectorRegisters == 32;
+
 // Whether two groups of eight outputs each share a vector.
 constexpr bool kPairsOfEights = !kSmallCode && kVectorRegisters == 32;
 

@@ -151,6 +151,25 @@ HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row,
   f.Advance(kRows);
 }
 
+// Which tap a tile has come to.
+struct TallWalk {
+  const Taps* taps;
+  size_t ky, kx;
+  const float* row;  // what the first pixel reads as tap 0 of row ky
+  const float* tap;  // as tap kx
+  size_t down;       // to the next pixel, or 0 above and below the image
+  size_t across;     // to the next tap, the same
+};
+
+HWY_INLINE void StartTallRow(TallWalk& at) {
+  const Taps& taps = *at.taps;
+  const bool outside = at.ky < taps.rows.first || at.ky >= taps.rows.last;
+  at.tap = outside ? kZeros : at.row;
+  at.down = outside ? 0 : taps.stride;
+  at.across = outside ? 0 : taps.step_w;
+  at.row = At(at.row, taps.step_h);
+}
+
 // `count` tiles, taps.tile_step apart, of kRows rows each. In taps left of taps.taps the first row
 // lies in the padding, in those right of it the last; in taps above or below taps.rows all rows do.
 template <size_t kRows, size_t kVectors, class V>
@@ -160,8 +179,6 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeight
   constexpr size_t kSteps = (kVectorRegisters == 32 ? 4 : 2) / kVectors;
   const hn::DFromV<V> d;
   Finish finish(out);
-  const size_t length = taps.length;
-  const size_t stride = taps.stride;
   const size_t apart = kVectors == 1 ? 0 : weights.Vector(1) - weights.first;
   bool keep_padding = false;
   size_t tile = 0;
@@ -170,19 +187,22 @@ LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeight
     for (auto& row : c.row) {
       for (V& sum : row) sum = hn::Zero(d);
     }
-    size_t ky = taps.run.first;
-    const float* b = weights.first + ky * taps.kernel_w * length * kPanel;
+    TallWalk at;
+    at.taps = &taps;
+    at.ky = taps.run.first;
+    at.row = At(taps.data, tile * taps.tile_step + at.ky * taps.step_h);
+    const float* b = weights.first + at.ky * taps.kernel_w * taps.length * kPanel;
     const size_t end = keep_padding ? taps.kernel_h : std::min(taps.run.last, taps.kernel_h);
-    for (; ky < end; ++ky) {
-      const bool outside = ky < taps.rows.first || ky >= taps.rows.last;
-      const size_t down = outside ? 0 : stride;
-      for (size_t kx = 0; kx < taps.kernel_w; ++kx) {
-        const float* a =
-            outside ? kZeros
-                    : At(taps.data, tile * taps.tile_step + ky * taps.step_h + kx * taps.step_w);
-        const float* first = kx < taps.taps.first ? kZeros : a;
-        const float* second = At(a, down);
-        const float* last = kx >= taps.taps.last ? kZeros : At(a, (kRows - 1) * down);
+    for (; at.ky < end; ++at.ky) {
+      StartTallRow(InMemory(at));
+      for (at.kx = 0; at.kx < InMemory(at).taps->kernel_w; ++at.kx) {
+        const size_t down = at.down;
+        const float* first = at.kx < at.taps->taps.first ? kZeros : at.tap;
+        const float* second = At(at.tap, down);
+        const float* last = at.kx >= at.taps->taps.last ? kZeros : At(at.tap, (kRows - 1) * down);
+        const size_t length = at.taps->length;
+        at.tap = At(at.tap, at.across);
+        InMemory(at);
         size_t k = 0;
 #pragma GCC unroll 1
         for (; k + kSteps <= length; k += kSteps, b += kSteps * kPanel) {

@@ -52,7 +52,7 @@ void RunRows(const Stage& stage, int target, size_t image, Rows rows, const floa
                     : stage.y.data + image * stage.y.image_stride + rows.begin * stage.y.row_stride;
   args.origin = {image, rows.begin, 0, 0};
   CutTiles(args, stage.flat, stage.y.height, target);
-  RunConv(args, target);
+  RunConv(args);
 }
 
 // Lines (rows of all images) [begin, end) of the output.

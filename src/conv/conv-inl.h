@@ -203,6 +203,10 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
 HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kTallTiles) {
     if (args.tall) {
+      if constexpr (kTallEights) {
+        using VHalf = hn::Vec<hn::Half<DF>>;
+        if (GroupOutputs(*args.shape) <= 8) return ConvTall<1, VHalf>(args, begin, end);
+      }
       if (GroupOutputs(*args.shape) <= hn::Lanes(DF())) return ConvTall<1, VF>(args, begin, end);
       return ConvTall<2, VF>(args, begin, end);
     }

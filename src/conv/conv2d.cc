@@ -18,6 +18,7 @@ void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) { ConvDense(ar
 size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
+  args.tall = false;
   if (args.plan == ConvPlan::kDepthwise && UsesWideTiles(s, args.finite)) return kRowTileWide;
   if (args.plan != ConvPlan::kDense) return kRowTile;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
@@ -131,19 +132,32 @@ bool RunsEights(const Conv2dShape& s, int target) {
          s.channels <= kZeroRun && arch::NarrowIndex(target) != target;
 }
 
-// The target whose code runs: `target`, or one with narrower vectors where there are few lanes.
-int TargetFor(const ConvArgs& args, int target) {
+// Chooses the code that runs a shape and its tiles; returns the most pixels that one may have.
+size_t ChooseTiles(ConvArgs& args, int target) {
   const Conv2dShape& s = *args.shape;
-  const bool dense = args.plan == ConvPlan::kDense;
-  const size_t lanes = dense ? GroupOutputs(s) : s.outputs;
-  if (lanes <= 8) return arch::NarrowIndex(target);
-  return dense ? arch::IndexForOutputs(target, lanes) : target;
+  const auto choose = [&](int index) {
+    args.target = index;
+    return HWY_DISPATCH_TABLE(ConvRowTile)[index](args);
+  };
+  const int narrow = arch::NarrowIndex(target);
+  if (args.plan != ConvPlan::kDense) return choose(s.outputs <= 8 ? narrow : target);
+  const size_t outputs = GroupOutputs(s);
+  if (outputs > 8) return choose(arch::IndexForOutputs(target, outputs));
+  // Up to eight outputs run in tall tiles with eight lanes of 32 registers, where there are such
+  // tiles, or in pairs of groups; whichever is faster.
+  const bool pairs = RunsEights(s, target);
+  if (!pairs || arch::TakesTwoTurns()) {
+    const size_t most = choose(target);
+    if (args.tall) return most;
+  }
+  if (!pairs) return choose(narrow);
+  args.plan = ConvPlan::kEights;
+  return choose(target);
 }
 
-ConvKernel KernelFor(const ConvArgs& args, int target) {
-  const int index = TargetFor(args, target);
-  return args.plan == ConvPlan::kDense ? HWY_DISPATCH_TABLE(ConvDenseF32)[index]
-                                       : ChannelsKernel(args.plan, index);
+ConvKernel KernelFor(const ConvArgs& args) {
+  return args.plan == ConvPlan::kDense ? HWY_DISPATCH_TABLE(ConvDenseF32)[args.target]
+                                       : ChannelsKernel(args.plan, args.target);
 }
 
 }  // namespace
@@ -158,6 +172,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .finite = w.finite(),
           .chain = &chain,
           .plan = PlanFor(w.shape()),
+          .target = -1,
           .n0 = 0,
           .n1 = GroupOutputs(w.shape()),
           .l1 = caches.l1,
@@ -187,8 +202,7 @@ bool IsPointwise(const Conv2dShape& s) {
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& x = args.x;
-  if (RunsEights(s, target)) args.plan = ConvPlan::kEights;
-  const size_t most = HWY_DISPATCH_TABLE(ConvRowTile)[TargetFor(args, target)](args);
+  const size_t most = ChooseTiles(args, target);
   args.flat = flat;
   args.down = args.y.height;
   args.across = args.y.width;
@@ -227,8 +241,8 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   args.inner_end = std::min(inner, args.y.width);
 }
 
-void RunConv(const ConvArgs& args, int target) {
-  RunUnits(KernelFor(args, target), args, 0, args.tiles * args.y.height * args.y.images);
+void RunConv(const ConvArgs& args) {
+  RunUnits(KernelFor(args), args, 0, args.tiles * args.y.height * args.y.images);
 }
 
 Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epilogue& epilogue,
@@ -263,7 +277,7 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
     work = kMaxElements;
   }
   const size_t tiles = args.tiles * args.y.height * args.y.images;
-  ConvPart part{KernelFor(args, target), args, tiles, false};
+  ConvPart part{KernelFor(args), args, tiles, false};
   size_t units = tiles;
   if (parallel.threads != 1 && work >= 2 * kMinMulAdds) {
     const size_t parts = PartsFor(parallel, work, kMinMulAdds, kMaxElements);

@@ -41,6 +41,7 @@ struct ConvArgs {
   bool finite;  // all weights
   const Chain* chain;
   ConvPlan plan;
+  int target;            // whose code runs
   size_t n0, n1;         // outputs of each group that are made; all, but for a dense plan's parts
   size_t l1;             // bytes
   size_t tile_inputs;    // bytes of inputs that stay in L1 beside a block of weights
@@ -66,7 +67,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
 // A 1x1 convolution with stride 1 and without padding: its pixels know nothing of each other.
 bool IsPointwise(const Conv2dShape& shape);
 
-// Cuts the images of `args` into tiles. An output without gaps between rows can be one long row of
+// Chooses the code for `args` and cuts their images into tiles. An output without gaps between rows can be one long row of
 // pixels, whatever the image, so that all tiles have full height, and a batch is no different from
 // a large image: pointwise convolutions where the input has no gaps either, and dense ones whose
 // rows would be cut badly. `flat`: as in ConvArgs (IsFlat); the whole output has `height` rows in
@@ -80,7 +81,7 @@ using ConvKernel = void (*)(const ConvArgs& args, size_t begin, size_t end);
 ConvKernel ChannelsKernel(ConvPlan plan, int target);
 
 // Runs all tiles, on this thread.
-void RunConv(const ConvArgs& args, int target);
+void RunConv(const ConvArgs& args);
 
 // A tile of output pixels: `pixels` neighbours of one output row.
 struct ConvTile {
