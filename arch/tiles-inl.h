@@ -110,6 +110,9 @@ constexpr size_t kPrefetchAhead = kVectorRegisters == 32 ? 16 : 0;
 // weights and more.
 constexpr bool kPrefetchNext = !kSmallCode;
 
+// Whether tiles of several runs do, too: those that do not ask for their own weights.
+constexpr bool kAskInRuns = kPrefetchNext && kPrefetchAhead == 0;
+
 // Whether a tile of one run gains by asking for its own weights where they fill L2.
 constexpr bool kAskOwn = kPrefetchNext && kPrefetchAhead != 0;
 

@@ -26,7 +26,7 @@ HWY_NOINLINE void AskingTiles(Taps taps, const TileWeights& weights, TileOut out
   taps.data += ask * taps.tile_step;
   out.y += ask * kRows * out.y_stride;
   out.pos.pixel += ask * kRows;
-  if constexpr (kPrefetchFinish) {
+  if constexpr (kPrefetchFinish && kSource == Source::kRun) {
     if (out.far) {
       return Tiles<kRows, kVectors, kSource, Asks::kFinish>(taps, weights, out, count - ask);
     }
@@ -38,8 +38,9 @@ HWY_NOINLINE void AskingTiles(Taps taps, const TileWeights& weights, TileOut out
 template <size_t kRows, size_t kVectors, Source kSource>
 HWY_INLINE void FullTiles(const Taps& taps, const TileWeights& weights, const TileOut& out,
                           size_t count) {
-  if constexpr (kSource == Source::kRun && kVectors == kVectorTile && kRows == kRowTile) {
-    if (weights.next_panels != 0 || (kPrefetchFinish && out.far)) {
+  constexpr bool kOne = kSource == Source::kRun;
+  if constexpr ((kOne || kAskInRuns) && kVectors == kVectorTile && kRows == kRowTile) {
+    if (weights.next_panels != 0 || (kPrefetchFinish && kOne && out.far)) {
       return AskingTiles<kRows, kVectors, kSource>(taps, weights, out, count);
     }
   }

@@ -95,8 +95,9 @@ HWY_INLINE bool AnyNegativeZero(VF c00, VF c01, VF c02, VF c03, VF c10, VF c11, 
 enum class Source : uint8_t { kTable, kRuns, kRun };
 constexpr Source kOneRun = kSmallCode ? Source::kRuns : Source::kRun;
 
-// What tiles of one run ask for: nothing; what they end with, if that is far; or that, and as much
-// as a panel of what is at weights.next each. Tiles of several runs ask for their own weights.
+// What tiles ask for: nothing; what they end with, if that is far; or that, and as much as a panel
+// of what is at weights.next each. Tiles of several runs ask for their own weights, or, with 16
+// registers, for the next.
 enum class Asks : uint8_t { kNothing, kFinish, kNext };
 
 // `count` tiles below each other, each of kRows <= 6 rows and kVectors <= 4 vectors, or up to 12
