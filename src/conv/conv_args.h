@@ -67,11 +67,11 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
 // A 1x1 convolution with stride 1 and without padding: its pixels know nothing of each other.
 bool IsPointwise(const Conv2dShape& shape);
 
-// Chooses the code for `args` and cuts their images into tiles. An output without gaps between rows can be one long row of
-// pixels, whatever the image, so that all tiles have full height, and a batch is no different from
-// a large image: pointwise convolutions where the input has no gaps either, and dense ones whose
-// rows would be cut badly. `flat`: as in ConvArgs (IsFlat); the whole output has `height` rows in
-// each image.
+// Chooses the code for `args` and cuts their images into tiles. An output without gaps between rows
+// can be one long row of pixels, whatever the image, so that all tiles have full height, and a
+// batch is no different from a large image: pointwise convolutions where the input has no gaps
+// either, and dense ones whose rows would be cut badly. `flat`: as in ConvArgs (IsFlat); the whole
+// output has `height` rows in each image.
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target);
 
 // Units (tiles) [begin, end) of all output rows of all images.
