@@ -107,7 +107,7 @@ TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
        {Square(3, 8, 16), Square(3, 9, 13), Square(3, 10, 32), Square(3, 9, 19),
         Strided(Square(3, 8, 16), 2), Strided(Square(5, 8, 24), 2), dilated, lopsided,
         Square(5, 8, 16), Square(3, 16, 32, 2), Square(3, 18, 34, 2), Square(3, 9, 8),
-        Square(5, 8, 7), Square(3, 24, 24, 3)}) {
+        Square(3, 8, 9), Square(5, 8, 7), Square(3, 24, 24, 3)}) {
     for (size_t width = 4; width <= 34; width += width < 18 ? 1 : 4) {
       CheckConv({.shape = shape,
                  .images = 1 + width % 2,
@@ -128,6 +128,14 @@ TEST(Conv2dShapes, PointwiseOnLargeImages) {
   for (const size_t outputs : {128, 132}) {
     CheckConv({.shape = Square(1, 128, outputs), .height = 47, .width = 49, .has_bias = true},
               random);
+  }
+}
+
+// More weights than L2 holds: tiles ask for the next block, and few of them have full height.
+TEST(Conv2dShapes, LargeWeights) {
+  Random random(__LINE__);
+  for (const Conv2dShape& shape : {Square(1, 1030, 610), Square(3, 260, 250)}) {
+    CheckConv({.shape = shape, .height = 3, .width = 7, .has_bias = true}, random);
   }
 }
 
