@@ -26,13 +26,14 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 // with 8 outputs. Tables of addresses have 8 rows.
 constexpr size_t kRowTileOneVectorTable = kSmallCode ? kRowTile : 8;
 
-// One or two vectors of outputs with deep sums have tiles that walk down their rows, those at the
-// border too (src/common/tall_tile-inl.h). With 32 registers they have up to 16 and 12 rows:
-// 32x32x16 with 16 outputs 0.84 of the time, 16x16x32 with 32 outputs 0.94. With 16 registers, 12
-// and 6 rows: 8 outputs 0.92 to 0.99, groups of eight 0.79 to 0.97, 32x32x16 with 16 outputs 0.96
-// and 8 to 11 pixels in a row 0.87 to 0.90. Shallow sums, and 1x1, whose tiles read each input
-// once, have as few rows as others: in tall tiles 112x112x32 with 16 outputs takes 1.18 of the time
-// by 1x1, and 112x112x3 1.05 by 3x3.
+// One or two vectors of outputs have tiles that walk down their rows, those at the border too
+// (src/common/tall_tile-inl.h). With 32 registers they have up to 16 and 12 rows: 32x32x16 with 16
+// outputs 0.84 of the time, 16x16x32 with 32 outputs 0.94. With 16 registers, 12 and 6 rows: 8
+// outputs 0.92 to 0.99, groups of eight 0.79 to 0.97, 32x32x16 with 16 outputs 0.96 and 8 to 11
+// pixels in a row 0.87 to 0.90. First layers gain where rows are wide: 96x96x3 with 8 outputs and
+// stride 2 takes 0.83 to 0.93, 224x224x3 with 16 or 32 outputs 0.94 to 1.00; 28x28x1 would take
+// 1.35. 1x1, whose tiles read each input once, has as few rows as others: 112x112x32 with 16
+// outputs would take 1.18.
 constexpr bool kTallTiles = !kSmallCode;
 constexpr size_t kRowTileOneVector = kSmallCode               ? kRowTileOneVectorTable
                                      : kVectorRegisters == 32 ? 16

@@ -184,13 +184,17 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
   const size_t outputs = GroupOutputs(s);
   if (!kTallTiles || outputs > 2 * lanes) return false;
   const bool one = outputs <= lanes;
+  // Shallow sums do not hide that parts of vectors end by way of memory.
+  const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
+  const size_t whole = kTallEights && outputs <= 8 ? 8 : lanes;
+  if (depth < kDeepSum && outputs % whole != 0) return false;
   if (kVectorRegisters == 32) return width > (one ? kRowTileOneVectorTable : kRowTile);
   const size_t least = s.groups == 1 ? 7 : 9;  // pixels: groups of eight would take 1.03 with 7
   if (one) return Quotient(width, QuotientUp(width, kRowTileOneVector)) >= least;
   constexpr size_t kMostDepth = 256;  // 14x14x64 would take 1.02
-  const size_t depth = s.kernel_h * s.kernel_w * s.channels;
   // Seven pixels are tiles of four and three.
-  return s.groups == 1 && outputs == 2 * lanes && depth <= kMostDepth && width >= 4 && width != 7;
+  return s.groups == 1 && outputs == 2 * lanes && depth >= kDeepSum && depth <= kMostDepth &&
+         width >= 4 && width != 7;
 }
 
 // Units (tiles) [begin, end) of a dense convolution. Either all weights meet a few tiles, whose

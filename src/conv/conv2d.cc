@@ -24,7 +24,7 @@ size_t ConvRowTile(ConvArgs& args) {
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
-  args.tall = GainsByTallTiles(s, width) && FitsTallTiles(s, args.x.width, width);
+  args.tall = GainsByTallTiles(s, width) && FitsTallTiles(args);
   if (args.tall) return outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
   if (outputs > lanes) return kRowTile;
   if (kVectorRegisters == 32) return kRowTileOneVectorTable;  // taller ones are tall tiles alone

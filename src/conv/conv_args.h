@@ -199,9 +199,13 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
 // What a tall tile reads whose first row may lie left of the image, or its last right of it.
 void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels, Taps& taps);
 
-// Whether tall tiles can run the rows of an image, and gain: sums are deep, and no pixel but the
-// first and the last has taps left or right of the image.
-bool FitsTallTiles(const Conv2dShape& shape, size_t width, size_t outputs_across);
+// Terms of a sum from which on tall tiles gain wherever they can run.
+constexpr size_t kDeepSum = 64;
+
+// Whether tall tiles can run the rows of an image, and gain: sums are deep, or rows of taps are
+// runs and rows of pixels wide, and no pixel but the first and the last has taps left or right of
+// the image.
+bool FitsTallTiles(const ConvArgs& args);
 
 // For any dense tile. `leave_out` and `leave_out_rows`: as in RunTable::Kernel.
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out = false,

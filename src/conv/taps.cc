@@ -303,16 +303,22 @@ void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t ch
                TapsInside(last, s.kernel_w, s.dilation_w, image.width).last};
 }
 
-bool FitsTallTiles(const Conv2dShape& s, size_t width, size_t outputs_across) {
-  constexpr size_t kLeastRun = 4;     // what a tile of one vector takes at a time
-  constexpr size_t kLeastDepth = 64;  // 3x3x8 takes 0.82 to 0.94 of the time, 3x3x3 1.00 to 1.05
+bool FitsTallTiles(const ConvArgs& args) {
+  constexpr size_t kLeastRun = 4;  // what a tile of one vector takes at a time
+  constexpr size_t kLeastDepth = 9;
+  constexpr size_t kLeastWidth = 40;
+  const Conv2dShape& s = *args.shape;
   const size_t channels = GroupChannels(s);
   const size_t depth = s.kernel_h * s.kernel_w * channels;
-  if (IsPointwise(s) || channels < kLeastRun || depth < kLeastDepth) return false;
-  if (s.padding.left > s.stride_w || channels > kZeroRun || outputs_across < 2) return false;
+  if (IsPointwise(s) || depth < kLeastDepth) return false;
+  const bool joined = s.dilation_w == 1 && args.x.pixel_stride == channels;
+  if (channels < kLeastRun && !joined) return false;
+  // At the border each tap is a run of its own.
+  if (depth < kDeepSum && (!joined || args.y.width < kLeastWidth)) return false;
+  if (s.padding.left > s.stride_w || channels > kZeroRun || args.y.width < 2) return false;
   // Where the last tap of the last pixel but one lies.
-  const size_t at = (outputs_across - 2) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
-  return at < width + s.padding.left;
+  const size_t at = (args.y.width - 2) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
+  return at < args.x.width + s.padding.left;
 }
 
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out,

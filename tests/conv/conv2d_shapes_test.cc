@@ -122,6 +122,28 @@ TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
   }
 }
 
+// First layers, whose rows of taps are runs, but for the first pixel and the last.
+TEST(Conv2dShapes, WideRowsOfFewChannels) {
+  Random random(__LINE__);
+  Conv2dShape lopsided = Strided(Square(3, 2, 8), 2);
+  lopsided.padding = {0, 1, 0, 1};
+  for (const Conv2dShape& shape :
+       {Strided(Square(3, 3, 8), 2), Square(3, 1, 16), Strided(Square(5, 3, 16), 2), lopsided,
+        Square(3, 3, 12), Square(3, 4, 32), Square(3, 1, 5)}) {
+    for (size_t width = 76; width <= 83; ++width) {
+      CheckConv({.shape = shape,
+                 .images = 1 + width % 2,
+                 .height = 3 + width % 3,
+                 .width = width,
+                 .has_bias = width % 2 == 0,
+                 .data = kAllData[width % 3],
+                 .layout = width % 4},
+                random);
+      if (HasFailure()) return;
+    }
+  }
+}
+
 // Image and output larger than half of an L2 of 2 MB: tiles ask for what comes next.
 TEST(Conv2dShapes, PointwiseOnLargeImages) {
   Random random(__LINE__);
