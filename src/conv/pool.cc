@@ -37,8 +37,9 @@ struct SumStep {
   HWY_INLINE void operator()(VF v, VF& sum, VF&) const { sum = hn::Add(sum, v); }
 };
 
-// All pixels of a window for kVectors vectors of channels, four or one, from c on, so that their
-// chains overlap. kPart: of the one vector, the first `rest` lanes. kSide: the window's height and
+// All pixels of a window for kVectors vectors of channels, eight (whose sums 4 to 7 are n0 to n3),
+// four or one, from c on, so that their chains overlap. kPart: of the one vector, the first `rest`
+// lanes. kSide: the window's height and
 // width, 0 where the compiler does not know them.
 template <size_t kVectors, bool kPart, size_t kSide, class Step>
 HWY_INLINE void Window(const PoolWindow& w, size_t c, size_t rest, const Step& step, VF& s0, VF& s1,
@@ -62,9 +63,22 @@ HWY_INLINE void Window(const PoolWindow& w, size_t c, size_t rest, const Step& s
           step(hn::LoadU(d, p + 2 * lanes), s2, n2);
           step(hn::LoadU(d, p + 3 * lanes), s3, n3);
         }
+        if constexpr (kVectors > 4) {
+          step(hn::LoadU(d, p + 4 * lanes), n0, s0);
+          step(hn::LoadU(d, p + 5 * lanes), n1, s1);
+          step(hn::LoadU(d, p + 6 * lanes), n2, s2);
+          step(hn::LoadU(d, p + 7 * lanes), n3, s3);
+        }
       }
     }
   }
+}
+
+template <size_t kVectors>
+HWY_INLINE void FinishFour(const TileOut& out, const Finish& finish, size_t pixel, size_t c, VF s0,
+                           VF s1, VF s2, VF s3) {
+  FinishRows<1, kVectors>(out, finish, pixel, c, s0, s1, s2, s3, s0, s0, s0, s0, s0, s0, s0, s0, s0,
+                          s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0);
 }
 
 // One output pixel, `pixel` behind `out`, for kVectors vectors of channels from c on. Where code is
@@ -98,6 +112,10 @@ HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finis
       s1 = hn::Mul(s1, part);
       s2 = hn::Mul(s2, part);
       s3 = hn::Mul(s3, part);
+      n0 = hn::Mul(n0, part);
+      n1 = hn::Mul(n1, part);
+      n2 = hn::Mul(n2, part);
+      n3 = hn::Mul(n3, part);
     } else {
       const VF count = hn::Set(d, w.count);
       s0 = hn::Div(s0, count);
@@ -106,13 +124,21 @@ HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finis
         s2 = hn::Div(s2, count);
         s3 = hn::Div(s3, count);
       }
+      if constexpr (kVectors > 4) {
+        n0 = hn::Div(n0, count);
+        n1 = hn::Div(n1, count);
+        n2 = hn::Div(n2, count);
+        n3 = hn::Div(n3, count);
+      }
     }
   }
   if constexpr (kSmallCode) {
     StoreRow<kVectors>(sums + c, 0, s0, s1, s2, s3);
   } else {
-    FinishRows<1, kVectors>(out, finish, pixel, c, s0, s1, s2, s3, s0, s0, s0, s0, s0, s0, s0, s0,
-                            s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0);
+    FinishFour<std::min<size_t>(kVectors, 4)>(out, finish, pixel, c, s0, s1, s2, s3);
+    if constexpr (kVectors > 4) {
+      FinishFour<4>(out, finish, pixel, c + 4 * hn::Lanes(d), n0, n1, n2, n3);
+    }
   }
 }
 
@@ -121,6 +147,11 @@ HWY_INLINE void PoolPixel(const PoolWindow& w, const TileOut& out, const Finish&
                           size_t pixel, float* sums) {
   const size_t lanes = hn::Lanes(DF());
   size_t c = 0;
+  if constexpr (!kSmallCode && !kMax && kSide == 0) {
+    for (; c + 8 * lanes <= out.cols; c += 8 * lanes) {
+      PoolVectors<kMax, 8, false, kSide>(w, out, finish, pixel, c, sums);
+    }
+  }
   for (; c + 4 * lanes <= out.cols; c += 4 * lanes) {
     PoolVectors<kMax, 4, false, kSide>(w, out, finish, pixel, c, sums);
   }
