@@ -102,7 +102,7 @@ int IndexOf([[maybe_unused]] int64_t bits) {
   chosen.Update(bits);
   return static_cast<int>(chosen.GetIndex());
 #else
-  return 0;                  // Tables of a single target have a single entry.
+  return 0;  // Tables of a single target have a single entry.
 #endif
 }
 

@@ -24,6 +24,7 @@ namespace lanefuse::HWY_NAMESPACE {
 // whose weights stay in registers: with AVX-512, where inputs are operands in memory, 16 rows of
 // one vector are 64 multiply-adds for 68 loads in four steps. The first row and the last have
 // addresses of their own, so that they may lie in the padding: tiles at the border look up nothing.
+// Up to eight outputs have vectors of eight lanes, with all of those registers.
 
 // Arrays of vectors, which scalable targets do not have: they never come here.
 template <size_t kRows, size_t kVectors, class V>
@@ -151,7 +152,8 @@ HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row,
   f.Advance(kRows);
 }
 
-// Which tap a tile has come to.
+// Which tap a tile has come to. It stays in memory (InMemory), or each tap would begin with hardly
+// a multiply-add left to do: 3x3 taps of eight channels take 0.87 of the time.
 struct TallWalk {
   const Taps* taps;
   size_t ky, kx;

@@ -146,7 +146,7 @@ size_t ChooseTiles(ConvArgs& args, int target) {
   // Up to eight outputs run in tall tiles with eight lanes of 32 registers, where there are such
   // tiles, or in pairs of groups; whichever is faster.
   const bool pairs = RunsEights(s, target);
-  if (!pairs || arch::TakesTwoTurns()) {
+  if (narrow != target && (!pairs || arch::TakesTwoTurns())) {
     const size_t most = choose(target);
     if (args.tall) return most;
   }

