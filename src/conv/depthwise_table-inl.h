@@ -220,7 +220,7 @@ HWY_INLINE void DepthwiseTable(const TapTable::Row* table, const Conv2dShape& sh
   for (size_t ky = 0; ky < kernel_h; ++ky, weights += kernel_w * kPanel) {
     const size_t stride = kStride != 0 ? kStride : shape.stride_w;
     const float* const* row = table[ky] + at_pixel * stride;
-    if constexpr (SharesColumns(kTaps, kStride)) {
+    if constexpr (SharesColumns(kTaps, kStride, kPixels)) {
       AddTapRow<kTaps, kPixels, kStride, kWhat, true, kWhat == Channels::kTwo>(
           row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
     } else {
@@ -283,7 +283,7 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
   };
   const size_t cols = to.out.cols;
   size_t c = 0;
-  if constexpr (DepthwiseVectors(kTaps, kStride) == 2) {
+  if constexpr (DepthwiseVectors(kTaps, kStride, kPixels) == 2) {
     for (; c + 2 * lanes <= cols; c += 2 * lanes) {
       DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(
           table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
