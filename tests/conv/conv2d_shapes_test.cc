@@ -95,6 +95,18 @@ TEST(Conv2dShapes, EveryWidthAndHeight) {
   }
 }
 
+// Images of a few rows, whose data and layout change with the width.
+void CheckWidth(const Conv2dShape& shape, size_t width, Random& random) {
+  CheckConv({.shape = shape,
+             .images = 1 + width % 2,
+             .height = 3 + width % 3,
+             .width = width,
+             .has_bias = width % 2 == 0,
+             .data = kAllData[width % 3],
+             .layout = width},
+            random);
+}
+
 // Rows of any width are cut into tiles of up to 16 pixels, where outputs are few and kernels deep;
 // their first pixel and their last may lie in the padding, alone or with others.
 TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
@@ -109,14 +121,7 @@ TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
         Square(5, 8, 16), Square(3, 16, 32, 2), Square(3, 18, 34, 2), Square(3, 9, 8),
         Square(3, 8, 9), Square(5, 8, 7), Square(3, 24, 24, 3)}) {
     for (size_t width = 4; width <= 34; width += width < 18 ? 1 : 4) {
-      CheckConv({.shape = shape,
-                 .images = 1 + width % 2,
-                 .height = 3 + width % 3,
-                 .width = width,
-                 .has_bias = width % 2 == 0,
-                 .data = kAllData[width % 3],
-                 .layout = width},
-                random);
+      CheckWidth(shape, width, random);
       if (HasFailure()) return;
     }
   }
@@ -131,14 +136,7 @@ TEST(Conv2dShapes, WideRowsOfFewChannels) {
        {Strided(Square(3, 3, 8), 2), Square(3, 1, 16), Strided(Square(5, 3, 16), 2), lopsided,
         Square(3, 3, 12), Square(3, 4, 32), Square(3, 1, 5)}) {
     for (size_t width = 76; width <= 83; ++width) {
-      CheckConv({.shape = shape,
-                 .images = 1 + width % 2,
-                 .height = 3 + width % 3,
-                 .width = width,
-                 .has_bias = width % 2 == 0,
-                 .data = kAllData[width % 3],
-                 .layout = width % 4},
-                random);
+      CheckWidth(shape, width, random);
       if (HasFailure()) return;
     }
   }
