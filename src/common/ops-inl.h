@@ -24,14 +24,6 @@ constexpr size_t kPanel = 16;
 using DF = hn::CappedTag<float, kPanel>;
 using VF = hn::Vec<DF>;
 
-// Keeps a variable in memory. Where addresses are many, GCC would keep it in a vector register, and
-// what is moved back from there waits behind the multiply-adds that came before.
-template <class T>
-HWY_INLINE T& InMemory(T& variable) {
-  asm volatile("" : "+m"(variable));
-  return variable;
-}
-
 #if LANEFUSE_FMA_BY_DOUBLES
 // a * b + c of floats in double precision, rounded to odd: exact where a double can hold it, else
 // that of its two neighbours whose last bit is 1. That one never lies halfway between two floats,

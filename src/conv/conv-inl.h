@@ -112,7 +112,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
         }
         const size_t cols = std::min(block.width, block.n1 - n);
         TileOut out = ConvOut(args, t, g * outputs + n, cols);
-        out.far = args.far_output && s.kernel_h * s.kernel_w * channels >= kPrefetchDepth;
+        out.far = args.far_output && DepthOf(s) >= kPrefetchDepth;
         if (strided == Strided::kNot) {
           RunTiles<Source::kTable>(t.pixels, taps, weights, out, 1);
         } else if (kOneRun == Source::kRun && taps.kernel_h == 1 && !block.own) {
@@ -176,6 +176,11 @@ HWY_INLINE void ConvTall(const ConvArgs& args, size_t begin, size_t end) {
   for (size_t g = 0; g < s.groups; ++g) ConvTallGroups<kVectors, V>(args, begin, end, g, g + 1);
 }
 
+// Lanes of the vectors that tall tiles of so many outputs have.
+HWY_INLINE size_t TallLanes(size_t outputs) {
+  return kTallEights && outputs <= 8 ? 8 : hn::Lanes(DF());
+}
+
 // Whether rows of `width` pixels are worth cutting into tall tiles, if those can run them. With 16
 // registers two vectors have six rows, tall or not: what is gained are the addresses, and lost are
 // rows that are cut badly, for only other tiles go on in the next row. Groups lose more by that.
@@ -185,9 +190,8 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
   if (!kTallTiles || outputs > 2 * lanes) return false;
   const bool one = outputs <= lanes;
   // Shallow sums do not hide that parts of vectors end by way of memory.
-  const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
-  const size_t whole = kTallEights && outputs <= 8 ? 8 : lanes;
-  if (depth < kDeepSum && outputs % whole != 0) return false;
+  const size_t depth = DepthOf(s);
+  if (depth < kDeepSum && outputs % TallLanes(outputs) != 0) return false;
   if (kVectorRegisters == 32) return width > (one ? kRowTileOneVectorTable : kRowTile);
   const size_t least = s.groups == 1 ? 7 : 9;  // pixels: groups of eight would take 1.03 with 7
   if (one) return Quotient(width, QuotientUp(width, kRowTileOneVector)) >= least;
@@ -207,17 +211,19 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
 HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kTallTiles) {
     if (args.tall) {
+      const size_t outputs = GroupOutputs(*args.shape);
+      const size_t lanes = hn::Lanes(DF());
       if constexpr (kTallEights) {
         using VHalf = hn::Vec<hn::Half<DF>>;
-        if (GroupOutputs(*args.shape) <= 8) return ConvTall<1, VHalf>(args, begin, end);
+        if (TallLanes(outputs) < lanes) return ConvTall<1, VHalf>(args, begin, end);
       }
-      if (GroupOutputs(*args.shape) <= hn::Lanes(DF())) return ConvTall<1, VF>(args, begin, end);
+      if (outputs <= lanes) return ConvTall<1, VF>(args, begin, end);
       return ConvTall<2, VF>(args, begin, end);
     }
   }
   const Conv2dShape& s = *args.shape;
   const size_t outputs = args.n1 - args.n0;
-  const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
+  const size_t depth = DepthOf(s);
   const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
   size_t width = BlockVectors(pixels, outputs) * hn::Lanes(DF());
   // A block of weights that would leave no room in L2 is halved.

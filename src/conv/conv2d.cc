@@ -222,7 +222,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     // Addresses take about 100 cycles for each tile. A tile of depth 64 takes 400 and more, and is
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;
-    const size_t depth = s.kernel_h * s.kernel_w * GroupChannels(s);
+    const size_t depth = DepthOf(s);
     args.scattered = most <= RunTable::kRows && !args.tall && depth >= kMinDepth &&
                      (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;

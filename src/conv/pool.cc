@@ -73,13 +73,6 @@ HWY_INLINE void Window(const PoolWindow& w, size_t c, size_t rest, const Step& s
   }
 }
 
-template <size_t kVectors>
-HWY_INLINE void FinishFour(const TileOut& out, const Finish& finish, size_t pixel, size_t c, VF s0,
-                           VF s1, VF s2, VF s3) {
-  FinishRows<1, kVectors>(out, finish, pixel, c, s0, s1, s2, s3, s0, s0, s0, s0, s0, s0, s0, s0, s0,
-                          s0, s0, s0, s0, s0, s0, s0, s0, s0, s0, s0);
-}
-
 // One output pixel, `pixel` behind `out`, for kVectors vectors of channels from c on. Where code is
 // small, the chain comes later and finds them in `sums`.
 template <bool kMax, size_t kVectors, bool kPart, size_t kSide>
@@ -134,9 +127,9 @@ HWY_INLINE void PoolVectors(const PoolWindow& w, const TileOut& out, const Finis
   if constexpr (kSmallCode) {
     StoreRow<kVectors>(sums + c, 0, s0, s1, s2, s3);
   } else {
-    FinishFour<std::min<size_t>(kVectors, 4)>(out, finish, pixel, c, s0, s1, s2, s3);
+    FinishRow<std::min<size_t>(kVectors, 4)>(out, finish, pixel, c, s0, s1, s2, s3);
     if constexpr (kVectors > 4) {
-      FinishFour<4>(out, finish, pixel, c + 4 * hn::Lanes(d), n0, n1, n2, n3);
+      FinishRow<4>(out, finish, pixel, c + 4 * hn::Lanes(d), n0, n1, n2, n3);
     }
   }
 }

@@ -336,12 +336,12 @@ HWY_INLINE void FinishColumn(const TileOut& out, Finish& f, size_t row, VF v0, V
   }
 }
 
-// One row of kVectors <= 4 vectors, from c on.
+// One row, `row` below `out`, of kVectors <= 4 vectors, from c on.
 template <size_t kVectors>
-HWY_INLINE void FinishRow(const TileOut& out, const Finish& f, size_t c, VF v0, VF v1, VF v2,
-                          VF v3) {
-  FinishRows<1, kVectors>(out, f, 0, c, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2,
-                          v3, v0, v1, v2, v3, v0, v1, v2, v3);
+HWY_INLINE void FinishRow(const TileOut& out, const Finish& f, size_t row, size_t c, VF v0, VF v1,
+                          VF v2, VF v3) {
+  FinishRows<1, kVectors>(out, f, row, c, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1, v2, v3, v0, v1,
+                          v2, v3, v0, v1, v2, v3, v0, v1, v2, v3);
 }
 
 // kRows <= 6 rows of kVectors <= 2 vectors, given row by row.

@@ -78,9 +78,9 @@ HWY_NOINLINE void OneRow(const float* x, size_t inputs, const TileWeights& w, co
 #pragma GCC unroll kTileUnroll
   for (; k < inputs; ++k) step(hn::Set(d, x[k]), k);
   const Finish finish(out);
-  FinishRow<std::min<size_t>(4, kVectors)>(out, finish, 0, c0, c1, c2, c3);
+  FinishRow<std::min<size_t>(4, kVectors)>(out, finish, 0, 0, c0, c1, c2, c3);
   if constexpr (kVectors > 4) {
-    FinishRow<kVectors - 4>(out, finish, 4 * hn::Lanes(d), c4, c5, c6, c7);
+    FinishRow<kVectors - 4>(out, finish, 0, 4 * hn::Lanes(d), c4, c5, c6, c7);
   }
 }
 
@@ -209,7 +209,7 @@ HWY_INLINE void TwoVectorsFourChains(const float* x, size_t inputs, const TileWe
   }
   const VF v0 = JoinChains(c00, c10, c20, c30);
   const VF v1 = JoinChains(c01, c11, c21, c31);
-  FinishRow<2>(out, Finish(out), 0, v0, v1, v0, v0);
+  FinishRow<2>(out, Finish(out), 0, 0, v0, v1, v0, v0);
 }
 
 // One step of one row: all four chains.
