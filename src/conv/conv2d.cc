@@ -144,9 +144,9 @@ size_t ChooseTiles(ConvArgs& args, int target) {
   const size_t outputs = GroupOutputs(s);
   if (outputs > 8) return choose(arch::IndexForOutputs(target, outputs));
   // Up to eight outputs run in tall tiles with eight lanes of 32 registers, where there are such
-  // tiles, or in pairs of groups; whichever is faster.
+  // tiles; else groups run in pairs, or all on narrow vectors.
   const bool pairs = RunsEights(s, target);
-  if (narrow != target && (!pairs || arch::TakesTwoTurns())) {
+  if (narrow != target) {
     const size_t most = choose(target);
     if (args.tall) return most;
   }
