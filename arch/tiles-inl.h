@@ -64,19 +64,28 @@ constexpr bool SharesColumns(size_t taps, size_t stride, size_t pixels) {
   return stride == 1 ? taps != 0 : stride == 2 && taps > 3;
 }
 
-// A depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two of
-// either hide the latency of the sums: rows, which have inputs in common, for pairs of them where
-// kernels are three by three at stride 1 and code may be large; otherwise, or where rows cannot be
+// Depthwise convolutions with three by three taps go down strips of the output, which keep the sums
+// of three rows at stride 1, and of two at stride 2. With 32 registers nine weights and a pixel fit
+// beside 3 x 7 sums, and images 7, 14, 28 and so on pixels wide are cut without a rest; with 16, a
+// pixel and three weights beside 3 x 4 and 2 x 6.
+constexpr bool kDepthwiseStrips = !kSmallCode;
+constexpr size_t StripPixels(size_t stride) {
+  return kVectorRegisters == 32 ? 7 : stride == 1 ? 4 : 6;
+}
+
+// Another depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two
+// of either hide the latency of the sums: rows, which have inputs in common, for pairs of them
+// where kernels are three by three at stride 1, but no strips; otherwise, or where rows cannot be
 // paired, vectors, if what they share fits registers.
-constexpr size_t kDepthwiseRows = kSmallCode ? 1 : 2;
+constexpr bool kPairsOfRows = !kSmallCode && kVectorRegisters == 16;
 constexpr size_t DepthwiseVectors(size_t taps, size_t stride, size_t pixels) {
   if (!SharesColumns(taps, stride, pixels) && !kSmallCode) return 2;
   return kVectorRegisters == 32 || (!kSmallCode && taps == 3) ? 2 : 1;
 }
 
-// Whether depthwise convolutions with three by three taps go down strips of the output: the sums of
-// three rows of six pixels, nine weights and a pixel are 28 registers.
-constexpr bool kDepthwiseStrips = !kSmallCode && kVectorRegisters == 32;
+// Whether kernels three taps wide at stride 1 have tiles of their own. Where strips run nearly all
+// of them, the rest is not worth the code.
+constexpr bool kDepthwiseThrees = kSmallCode || kVectorRegisters == 16;
 
 // Pixels of a depthwise tile with a kernel of kWideKernel taps and more: a vector of sums for each,
 // and one of the image (src/conv/depthwise_wide-inl.h). 31x31 on 14x14 takes 0.5 of the time, 21x21

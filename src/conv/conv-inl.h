@@ -36,6 +36,59 @@ HWY_INLINE bool UsesWideTiles(const Conv2dShape& s, bool finite) {
          s.kernel_w >= kWideKernel && s.channels >= hn::Lanes(DF());
 }
 
+HWY_INLINE size_t ImageBytes(const ConvArgs& args) {
+  return args.x.height * args.x.width * args.x.channels * sizeof(float);
+}
+
+// Lines of L1 into whose sets pixels fall that lie a power of two apart.
+HWY_INLINE size_t LinesForPixels(const ConvArgs& args) {
+  constexpr size_t kPage = 4096;  // of memory: a line for each set
+  const size_t bytes = args.x.pixel_stride * sizeof(float);
+  return Quotient(args.l1, std::min(bytes & (~bytes + 1), kPage));
+}
+
+// Rows of outputs that a strip of a depthwise convolution goes down, in equal parts: all, where the
+// image is small, so that weights are loaded seldom and rows of the image once. Of larger ones nine
+// rows of the image: what comes from L2 is asked for in advance in the order of channels, which a
+// strip leaves the longer alone the lower it is (28x28x192 with AVX-512, in strips of 4, 7 and 14
+// rows: 0.97, 0.87 and 1.03 of the time of pairs of rows; stride 2, of 2, 4 and 7: 1.02, 0.88 and
+// 1.10).
+HWY_INLINE size_t StripRows(const ConvArgs& args) {
+  const bool one = args.shape->stride_h == 1;
+  const bool small = ImageBytes(args) <= args.strip_image;
+  const size_t most = small && (one || kVectorRegisters == 32) ? 14 : small || one ? 7 : 4;
+  const size_t height = args.y.height;
+  return QuotientUp(height, QuotientUp(height, most));
+}
+
+// Whether depthwise convolutions go down strips (src/conv/depthwise_strip-inl.h): those with no
+// more than a row and a column of the padding on each side. With stride 2, images that leave L2 are
+// faster read row by row (112x112x64 would take 1.1 of the time). Where a vector is half a line of
+// the cache, the line must still be in L1 when the other half is wanted: pixels that fall into the
+// same sets (28x28x256) and large images would take 1.0 to 1.4.
+HWY_INLINE bool UsesStrips(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t lanes = hn::Lanes(DF());
+  const size_t stride = s.stride_w;
+  if (!kDepthwiseStrips || !args.finite || s.channels < lanes || s.kernel_h != 3 ||
+      s.kernel_w != 3 || s.stride_h != stride || stride > 2 || (s.dilation_h | s.dilation_w) != 1 ||
+      s.padding.top > 1 || s.padding.left > 1 ||
+      (args.y.height - 1) * stride + 2 > args.x.height + s.padding.top ||
+      (args.y.width - 1) * stride + 2 > args.x.width + s.padding.left) {
+    return false;
+  }
+  const size_t bytes = ImageBytes(args);
+  if (stride == 2 && bytes > args.l2) return false;
+  if (lanes == kPanel) return true;
+  const size_t rows = StripRows(args);
+  const size_t pixels = std::min(StripPixels(stride), args.y.width);
+  const size_t lines = ((rows - 1) * stride + 3) * ((pixels - 1) * stride + 3) + rows * pixels;
+  // Stores of a part of a vector go by way of L1 there, which takes as long as some whole ones.
+  const bool whole = s.channels % lanes == 0 || s.channels >= 12 * lanes;
+  return whole && (stride == 2 || bytes <= args.l2 / 2) &&
+         (bytes <= args.l1 || lines <= LinesForPixels(args));
+}
+
 // Where the tiles of a scattered output begin, each where the one before ends.
 HWY_INLINE void SeekScattered(const ConvArgs& args, const ConvTile& t, RunTable& table) {
   const size_t row = Quotient(t.pixel, args.across);

@@ -19,7 +19,10 @@ size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
   args.tall = false;
-  if (args.plan == ConvPlan::kDepthwise && UsesWideTiles(s, args.finite)) return kRowTileWide;
+  if (args.plan == ConvPlan::kDepthwise) {
+    if (UsesStrips(args)) return StripPixels(s.stride_w);
+    if (UsesWideTiles(s, args.finite)) return kRowTileWide;
+  }
   if (args.plan != ConvPlan::kDense) return kRowTile;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
@@ -176,6 +179,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .n0 = 0,
           .n1 = GroupOutputs(w.shape()),
           .l1 = caches.l1,
+          .l2 = caches.l2,
           .tile_inputs = caches.l1 * 3 / 8,
           .small_weights = caches.l2 / 2,
           .large_weights = caches.l2 * 3 / 4,

@@ -46,12 +46,12 @@ struct ConvArgs {
   ConvPlan plan;
   int target;            // whose code runs
   size_t n0, n1;         // outputs of each group that are made; all, but for a dense plan's parts
-  size_t l1;             // bytes
+  size_t l1, l2;         // bytes
   size_t tile_inputs;    // bytes of inputs that stay in L1 beside a block of weights
   size_t small_weights;  // bytes that stay in L2 beside the images
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2
   bool far_output;       // what a tile writes is not in L2 before
-  size_t strip_image;    // bytes of an image up to which depthwise may go down strips
+  size_t strip_image;    // bytes of an image up to which depthwise goes down it at once
   size_t tiles;          // of one output row: the first `longer` have a pixel more than `pixels`
   size_t pixels, longer;
   size_t inner_end;     // the first pixel of a row whose taps leave the image on the right: tiles

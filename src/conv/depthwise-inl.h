@@ -143,63 +143,45 @@ constexpr size_t BlockRows(const Conv2dShape& s) {
 
 // How much of an image one table serves at a time.
 struct DepthwiseBlock {
-  size_t rows;        // of outputs
-  size_t channels;    // whose inputs for so many rows of a tile stay in L1
-  bool strips;        // two rows and more are a strip, where it is wide enough
-  bool pairs = true;  // rows of a tile run in pairs
+  size_t rows;         // of outputs
+  size_t channels;     // whose inputs for so many rows of a tile stay in L1
+  bool pairs = false;  // rows of a tile run in pairs
 };
 
-// Whether strips are faster. They load half of what tiles do (at stride 1 three addresses, pixels
-// and weights for an output, against seven), but in an order that no hardware asks for in advance:
-// 0.74 to 1.00 of the time up to 256 KB of image, 0.94 to 1.23 from 400 KB on.
-HWY_INLINE bool UsesStrips(const ConvArgs& args) {
-  const Conv2dShape& s = *args.shape;
-  return kDepthwiseStrips && s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_w == 1 &&
-         s.stride_h == s.stride_w &&
-         args.x.height * args.x.width * s.channels * sizeof(float) <= args.strip_image;
-}
+// Runs `rows` rows of a tile (DepthwiseTablePixels).
+using DepthwiseTableRows = void (*)(const TapTable::Row* table, const ConvArgs& args, size_t pixels,
+                                    size_t first, size_t shift, const DepthwiseOut& to,
+                                    size_t rows);
 
-// Whether the lines of a tile meet in L1: pixels that lie a power of two apart fall into few of its
-// sets, which have a line for each `apart` bytes of L1.
+// Whether the lines of a tile meet in L1.
 HWY_INLINE bool LinesMeet(const ConvArgs& args) {
-  constexpr size_t kPage = 4096;  // of memory: a line for each set
   const Conv2dShape& s = *args.shape;
-  const size_t bytes = args.x.pixel_stride * sizeof(float);
-  const size_t apart = std::min(bytes & (~bytes + 1), kPage);
   const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
   const size_t columns = (pixels - 1) * s.stride_w + s.kernel_w;
-  return columns * s.kernel_h + pixels > Quotient(args.l1, apart);
+  return columns * s.kernel_h + pixels > LinesForPixels(args);
 }
 
 // The largest block that the rows of a table have room for; channels in equal parts.
 HWY_INLINE DepthwiseBlock DepthwiseBlockFor(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
-  if (kSmallCode || s.dilation_h != 1) return {1, kMaxTileCols, false};
-  if (UsesStrips(args)) {
-    const size_t most = Quotient(TapTable::kRows - s.kernel_h, s.stride_h) + 1;
-    const size_t parts = QuotientUp(args.y.height, most);  // equal: each reads two rows more
-    return {QuotientUp(args.y.height, parts), kMaxTileCols, true};
-  }
+  if (kSmallCode || s.dilation_h != 1) return {1, kMaxTileCols};
   const size_t table = BlockRows(s);
   const size_t further = table - s.kernel_h;
   const size_t most = (s.stride_h == 1 ? further : Quotient(further, s.stride_h)) + 1;
   const size_t rows = QuotientUp(args.y.height, QuotientUp(args.y.height, most));
   const size_t columns = (kRowTile - 1) * s.stride_w + s.kernel_w;
   const size_t window = table * columns * sizeof(float);  // of a channel
-  if (rows == 1 || s.channels * window <= args.l1) return {rows, kMaxTileCols, false};
+  if (rows == 1 || s.channels * window <= args.l1) return {rows, kMaxTileCols};
   const size_t stay = std::max(Quotient(args.l1, window), kPanel);
   const size_t parts = QuotientUp(s.channels, std::min(stay, kMaxTileCols));
-  return {rows, QuotientUp(QuotientUp(s.channels, parts), kPanel) * kPanel, false};
+  return {rows, QuotientUp(QuotientUp(s.channels, parts), kPanel) * kPanel};
 }
 
 // All channels of the tile at `cursor` and of those of its height behind it that end at unit
 // `most` or before it, for block.rows rows of outputs from there down, in pairs where neighbours
 // share inputs. How many tiles of a row.
-template <size_t kTaps, size_t kStride>
 HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
-                                      const DepthwiseBlock& block) {
-  constexpr bool kStrips = kDepthwiseStrips && kTaps == 3;
-  constexpr bool kPairs = kDepthwiseRows == 2 && kTaps == 3 && kStride == 1;
+                                      const DepthwiseBlock& block, DepthwiseTableRows run) {
   const size_t rows = kSmallCode ? 1 : block.rows;
   const size_t channels = kSmallCode ? kMaxTileCols : block.channels;
   const Conv2dShape& s = *args.shape;
@@ -215,30 +197,19 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
     for (size_t i = 0; i < count; ++i) {
       for (size_t c = first, cols; c < end; c += cols) {
         cols = std::min(channels, end - c);
-        const bool strip = kStrips && block.strips && rows >= 2 && t.pixels >= kMinStrip &&
-                           cols >= hn::Lanes(DF());
-        if (strip) cols -= cols % hn::Lanes(DF());
         const size_t shift = i * step + c - first;
         DepthwiseOut to(ConvOut(args, {t.image, t.row, t.pixel + i * t.pixels, t.pixels}, c, cols));
         const size_t down = args.y.row_stride;
         size_t r = 0;
-        if constexpr (kStrips) {
-          if (strip) {
-            DepthwiseStripPixels<kStride>(table.pixel, rows, args, t.pixels, c, shift, to);
-            continue;
-          }
-        }
-        if constexpr (kPairs) {
-          if (s.kernel_h == 3 && s.stride_h == 1 && rows >= 2 && cols >= hn::Lanes(DF()) &&
-              block.pairs) {
+        if constexpr (kPairsOfRows) {
+          if (block.pairs && rows >= 2 && t.pixels >= kLeastOfPairs && cols >= hn::Lanes(DF())) {
             DepthwiseTableTwoRowsPixels(table.pixel, args, t.pixels, c, shift, to, rows / 2);
             r = rows / 2 * 2;
             to.Down(r, down);
           }
         }
         if (r < rows) {
-          DepthwiseTablePixels<kTaps, kStride>(table.pixel + r * s.stride_h, args, t.pixels, c,
-                                               shift, to, rows - r);
+          run(table.pixel + r * s.stride_h, args, t.pixels, c, shift, to, rows - r);
         }
       }
     }
@@ -246,20 +217,22 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
   return count;
 }
 
-// All channels of units (tiles) [begin, end), as many whole rows at a time as fit a table.
-template <size_t kTaps, size_t kStride>
-HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end) {
+// All channels of units (tiles) [begin, end), as many whole rows at a time as fit a table. One
+// function for all kernels, which differ in what `run` is.
+HWY_NOINLINE inline void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end,
+                                            DepthwiseTableRows run) {
+  const Conv2dShape& s = *args.shape;
   DepthwiseBlock most = DepthwiseBlockFor(args);
   // A vector of eight is half a line, which would be gone before the other half is wanted. Two
   // vectors at a time instead: 7x7x1024 takes 0.70 to 0.88 of the time, 14x14x512 0.78 to 1.00;
   // others, whose lines stay, would take 1.1 to 1.26.
-  most.pairs = kPanel <= hn::Lanes(DF()) || !LinesMeet(args);
+  most.pairs = kPairsOfRows && s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_w == 1 &&
+               s.stride_h == 1 && s.stride_w == 1 && !LinesMeet(args);
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
     if (kSmallCode || t.pixel != 0 || end - unit < args.tiles) {
-      const size_t count =
-          DepthwiseTableTiles<kTaps, kStride>(args, cursor, end - unit, {1, most.channels, false});
+      const size_t count = DepthwiseTableTiles(args, cursor, end - unit, {1, most.channels}, run);
       unit += count;
       cursor.Advance(count);
       continue;
@@ -268,7 +241,7 @@ HWY_INLINE void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t en
     block.rows = std::min(most.rows, args.y.height - t.row);
     while (block.rows * args.tiles > end - unit) --block.rows;
     for (size_t i = 0; i < args.tiles;) {
-      const size_t count = DepthwiseTableTiles<kTaps, kStride>(args, cursor, args.tiles - i, block);
+      const size_t count = DepthwiseTableTiles(args, cursor, args.tiles - i, block, run);
       i += count;
       cursor.Advance(count);
     }
@@ -316,24 +289,35 @@ HWY_NOINLINE inline void DepthwiseChannels(const ConvArgs& args, const ConvTile&
 // Units (tiles) [begin, end): pixels outside, so that an input row is read while it is in L1 and
 // the weights, 64 bytes a tap and panel, stay there too.
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
+  if constexpr (kDepthwiseStrips) {
+    if (UsesStrips(args)) {
+      if (args.shape->stride_w == 1) return ConvDepthwiseStrips<1>(args, begin, end);
+      return ConvDepthwiseStrips<2>(args, begin, end);
+    }
+  }
   if (FitsTable(*args.shape)) {
     const Conv2dShape& s = *args.shape;
     const bool plain = s.dilation_w == 1;
-    if (plain && s.kernel_w == 3 && s.stride_w == 1) {
-      return ConvDepthwiseTable<3, 1>(args, begin, end);
+    if constexpr (kDepthwiseThrees) {
+      if (plain && s.kernel_w == 3 && s.stride_w == 1) {
+        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 1>);
+      }
     }
     if constexpr (!kSmallCode) {
-      if (plain && s.kernel_w == 3) return ConvDepthwiseTable<3, 2>(args, begin, end);
+      if (plain && s.kernel_w == 3 && s.stride_w == 2)
+        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 2>);
       if (plain && s.kernel_w == 5 && s.stride_w == 1) {
-        return ConvDepthwiseTable<5, 1>(args, begin, end);
+        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<5, 1>);
       }
-      if (plain && s.kernel_w == 5) return ConvDepthwiseTable<5, 2>(args, begin, end);
+      if (plain && s.kernel_w == 5)
+        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<5, 2>);
       if (plain && s.kernel_w == 7 && s.stride_w == 1) {
-        return ConvDepthwiseTable<7, 1>(args, begin, end);
+        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<7, 1>);
       }
-      if (plain && s.kernel_w == 7) return ConvDepthwiseTable<7, 2>(args, begin, end);
+      if (plain && s.kernel_w == 7)
+        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<7, 2>);
     }
-    return ConvDepthwiseTable<0, 0>(args, begin, end);
+    return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<0, 0>);
   }
   if constexpr (kRowTileWide != 0) {
     if (UsesWideTiles(*args.shape, args.finite)) {

@@ -1,6 +1,8 @@
-// Depthwise convolution, three by three taps, stride 1 or 2: a strip of outputs from the top down.
-// A vector of the image is loaded once for all outputs of the strip that read it, and the weights
-// once for the strip: nine of them and the sums of three rows of six pixels fill 32 registers.
+// Depthwise convolution, three by three taps, stride 1 or 2: strips of outputs from the top down.
+// A vector of the image is loaded once for all outputs of the strip that read it. With 32 registers
+// the weights are, too: nine of them, the sums of three rows of seven pixels and that vector are 31
+// registers; with 16, they are the operands in memory of multiply-adds. An address goes across each
+// row of the image, so that no table of them is filled.
 // Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_STRIP_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_STRIP_INL_H_
@@ -9,159 +11,341 @@
 #define LANEFUSE_SRC_CONV_DEPTHWISE_STRIP_INL_H_
 #endif
 
+#include <algorithm>
+
+#include "src/common/tall_tile-inl.h"
 #include "src/conv/depthwise_table-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-// A row of a strip's sums, and one of its weights. Templates, because SVE's vectors cannot be
-// members; where there are strips, they can.
-template <class V>
-struct StripSums {
-  V s0, s1, s2, s3, s4, s5;
+// What a strip reads of a row of the image. The first column and the last have addresses of their
+// own, so that they may lie in the padding.
+struct StripRow {
+  const float* first;
+  const float* second;
+  const float* last;
+  size_t step;  // floats from a column to the next
 };
+
+// Of all channels.
+struct Strip {
+  StripRow top;                        // the row of the image that its first taps meet
+  size_t down, first_down, last_down;  // floats to the row below; 0: the column is padding
+  bool above, below;                   // whether the first and the last row of the image are, too
+  size_t rows;                         // of outputs
+};
+
+// `rows` rows of tile t. `columns` of the image.
+HWY_INLINE Strip StripAt(const ConvArgs& args, const ConvTile& t, size_t rows) {
+  const Conv2dShape& s = *args.shape;
+  const ImageView<const float>& image = args.x;
+  const size_t columns = (t.pixels - 1) * s.stride_w + 3;
+  // Unsigned: -1 is beyond the image, and wraps back.
+  const size_t y = t.row * s.stride_h - s.padding.top;
+  const size_t x = t.pixel * s.stride_w - s.padding.left;
+  const size_t step = image.pixel_stride;
+  Strip strip;
+  strip.top.second =
+      At(image.data, t.image * image.image_stride + y * image.row_stride + (x + 1) * step);
+  strip.top.step = step;
+  const bool left = x >= image.width;
+  const bool right = x + columns - 1 >= image.width;
+  strip.top.first = left ? kZeros : At(strip.top.second, -step);
+  strip.top.last = right ? kZeros : At(strip.top.second, (columns - 2) * step);
+  strip.down = image.row_stride;
+  strip.first_down = left ? 0 : strip.down;
+  strip.last_down = right ? 0 : strip.down;
+  strip.above = y >= image.height;
+  strip.below = y + (rows - 1) * s.stride_h + 2 >= image.height;
+  strip.rows = rows;
+  return strip;
+}
+
+// A row of a strip's sums.
+template <size_t kPixels, class V>
+struct StripSums {
+  V of[kPixels];
+};
+
+// The weights of nine taps, or where they are.
 template <class V>
 struct StripWeights {
-  V w0, w1, w2;
+  static constexpr bool kKept = kVectorRegisters == 32;
+  V of[kKept ? 9 : 1];
+  const float* from;
+
+  HWY_INLINE void Load(const float* weights) {
+    from = weights;
+    if constexpr (kKept) {
+      for (size_t tap = 0; tap < 9; ++tap)
+        of[tap] = hn::LoadU(hn::DFromV<V>(), from + tap * kPanel);
+    }
+  }
+  template <size_t kTap>
+  HWY_INLINE V Of() const {
+    if constexpr (kKept) {
+      return of[kTap];
+    } else {
+      return hn::LoadU(hn::DFromV<V>(), from + kTap * kPanel);
+    }
+  }
 };
 
 // Which rows of taps a row of the image is, each of them for another row of outputs.
 template <bool kFirst, bool kSecond, bool kThird>
 struct TapRows {};
 
-template <size_t kPixels, size_t kStride, size_t kColumn, class V>
-HWY_INLINE void AddStripColumn(V x, const StripWeights<V>& w, StripSums<V>& s) {
-  AddColumn<3, kPixels, kStride, kColumn>(x, w.w0, w.w1, w.w2, x, x, x, x, s.s0, s.s1, s.s2, s.s3,
-                                          s.s4, s.s5);
+// s += x * the weight of tap kTap of a row of taps; nothing where there is no such tap.
+template <size_t kRow, size_t kTap, class V>
+HWY_INLINE void AddStripTap(V x, const StripWeights<V>& w, V& s) {
+  if constexpr (kTap < 3) s = Fma(x, w.template Of<3 * kRow + kTap>(), s);
+}
+template <size_t kRow, size_t kStride, size_t kColumn, size_t kPixels, class V, size_t... kPixel>
+HWY_INLINE void AddStripColumn(V x, const StripWeights<V>& w, StripSums<kPixels, V>& s,
+                               std::index_sequence<kPixel...>) {
+  (AddStripTap<kRow, kColumn - kStride * kPixel>(x, w, s.of[kPixel]), ...);
 }
 
-// Columns kColumn and up of a row of the image: as the first row of taps of `newest`, the second of
-// those outputs above it, `middle`, and the third of the ones above those, `oldest`.
-template <size_t kPixels, size_t kStride, bool kFirst, bool kSecond, bool kThird,
-          size_t kColumn = 0, class V>
-HWY_INLINE void AddImageRow(const float* const* row, size_t at, const StripWeights<V>& first,
-                            const StripWeights<V>& second, const StripWeights<V>& third,
-                            StripSums<V>& oldest, StripSums<V>& middle, StripSums<V>& newest) {
-  const V x = hn::LoadU(DF(), row[kColumn] + at);
-  if constexpr (kThird) AddStripColumn<kPixels, kStride, kColumn>(x, third, oldest);
-  if constexpr (kSecond) AddStripColumn<kPixels, kStride, kColumn>(x, second, middle);
-  if constexpr (kFirst) AddStripColumn<kPixels, kStride, kColumn>(x, first, newest);
-  if constexpr (kColumn + 1 < kStride * (kPixels - 1) + 3) {
-    AddImageRow<kPixels, kStride, kFirst, kSecond, kThird, kColumn + 1>(
-        row, at, first, second, third, oldest, middle, newest);
+// The end of row `row` of a strip by way of L1, which is less code than one of its own in each row:
+// outputs [c, c + cols) of its pixels, which go to y.
+HWY_NOINLINE inline void FinishStripRow(const TileOut& to, size_t row, float* y, size_t c,
+                                        size_t cols, size_t pixels, float* tile, size_t stride) {
+  TileOut here = to;
+  here.pos.row += row;
+  here.pos.channel += c;
+  here.y = y;
+  here.cols = cols;
+  FinishTile(here, pixels, tile, stride);
+}
+
+// One vector of channels of a strip.
+template <size_t kPixels, size_t kStride, class V>
+struct StripVector {
+  using D = hn::DFromV<V>;
+  using Sums = StripSums<kPixels, V>;
+  static constexpr size_t kColumns = kStride * (kPixels - 1) + 3;
+
+  StripWeights<V> w;
+  StripRow row;  // of the image
+  size_t down, first_down, last_down;
+  float* y;
+  size_t across, y_down;
+  const float* bias;
+  float lo, hi;
+  hn::Mask<D> live;   // the lanes that are outputs: those from `skip` on
+  const TileOut* to;  // of the strip
+  bool plain;         // such lanes can be stored, and the chain is a frequent one without a tensor
+  size_t c, skip;     // the first lane that is an output, and its channel
+  size_t done;        // rows, where they are not plain
+
+  // Columns kColumn and up of row `from`, the next of which is at `at`: as the first row of taps of
+  // `newest`, the second of those outputs above it, `middle`, and the third of the ones above
+  // those, `oldest`.
+  template <bool kFirst, bool kSecond, bool kThird, size_t kColumn = 0>
+  HWY_INLINE void AddColumns(const StripRow& from, const float* at, Sums& oldest, Sums& middle,
+                             Sums& newest) const {
+    constexpr bool kLast = kColumn + 1 == kColumns;
+    // Every second column is an index from the one before.
+    constexpr bool kIndex = kColumn != 0 && kColumn % 2 == 0;
+    V x = hn::LoadU(D(), kColumn == 0 ? from.first
+                         : kLast      ? from.last
+                         : kIndex     ? at + from.step
+                                      : at);
+    // Loaded once, where several multiply-adds read it: GCC would make it the operand of each.
+    if constexpr (kFirst + kSecond + kThird > 1 || kColumn % kStride == 0) asm("" : "+v"(x.raw));
+    constexpr auto kEach = Indices<kPixels>();
+    if constexpr (kThird) AddStripColumn<2, kStride, kColumn>(x, w, oldest, kEach);
+    if constexpr (kSecond) AddStripColumn<1, kStride, kColumn>(x, w, middle, kEach);
+    if constexpr (kFirst) AddStripColumn<0, kStride, kColumn>(x, w, newest, kEach);
+    if constexpr (!kLast) {
+      const float* next = kIndex ? Below(at, 2 * from.step) : at;
+      AddColumns<kFirst, kSecond, kThird, kColumn + 1>(from, next, oldest, middle, newest);
+    }
   }
-}
 
-// The end of a row of a strip, and on to the row below. `plain`: a frequent chain that adds no
-// tensor. Others go by way of L1, which is less code than one of their own in each row.
-template <size_t kPixels, class V>
-HWY_INLINE void FinishStripRow(DepthwiseOut& to, size_t down, size_t c, bool plain,
-                               const StripSums<V>& s) {
-  if (HWY_LIKELY(plain)) {
-    FinishVectors<kPixels, true, false>(to.finish, c, s.s0, s.s1, s.s2, s.s3, s.s4, s.s5);
-  } else {
-    HWY_ALIGN float tile[kPixels * kPanel];
-    StoreRows<kPixels, 1>(tile, s.s0, s.s0, s.s0, s.s0, s.s1, s.s1, s.s1, s.s1, s.s2, s.s2, s.s2,
-                          s.s2, s.s3, s.s3, s.s3, s.s3, s.s4, s.s4, s.s4, s.s4, s.s5, s.s5, s.s5,
-                          s.s5);
-    FinishCopied(to.out, to.finish, 0, c, kPixels, tile, hn::Lanes(DF()));
+  HWY_INLINE void Finished(const Sums& s) {
+    if (HWY_LIKELY(plain)) {
+      const D d;
+      const V add = hn::LoadU(d, bias);
+      const V lower = hn::Set(d, lo);
+      const V upper = hn::Set(d, hi);
+      float* out = y;
+      for (size_t p = 0; p < kPixels; ++p, out += across) {
+        const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.of[p], add), lower), upper);
+        if constexpr (kMaskedLoads) {
+          hn::BlendedStore(end, live, d, out);
+        } else {
+          hn::StoreU(end, d, out);
+        }
+      }
+    } else {
+      HWY_ALIGN float tile[kPixels * kPanel];
+      const size_t lanes = hn::Lanes(D());
+      for (size_t p = 0; p < kPixels; ++p) hn::StoreU(s.of[p], D(), tile + p * lanes);
+      FinishStripRow(*to, done++, y + skip, c, lanes - skip, kPixels, tile + skip, lanes);
+    }
+    y += y_down;
   }
-  to.Down(1, down);
-}
 
-// One vector of channels, from c on, of `rows` >= 2 rows of kPixels outputs, `down` apart, the
-// first at `to`. The first row of `table` is that of their taps. Sums change names from row to row
-// instead of moving, which the ports of multiply-adds would have to do.
-template <size_t kPixels, size_t kStride, class V = VF>
-HWY_INLINE void DepthwiseStrip(const TapTable::Row* table, size_t rows, size_t shift,
-                               const float* weights, size_t c, DepthwiseOut to, size_t down) {
-  const bool plain = to.out.chain->in_registers && to.finish.add == nullptr;
-  const auto weight = [&](size_t tap) HWY_ATTR __attribute__((always_inline)) {
-    return hn::LoadU(DF(), weights + tap * kPanel);
-  };
-  const StripWeights<V> w0 = {weight(0), weight(1), weight(2)};
-  const StripWeights<V> w1 = {weight(3), weight(4), weight(5)};
-  const StripWeights<V> w2 = {weight(6), weight(7), weight(8)};
-  const V zero = hn::Zero(DF());
-  StripSums<V> a = {zero, zero, zero, zero, zero, zero}, b = a, none = a;
+  HWY_INLINE void Down() {
+    row.first += first_down;
+    row.second = At(row.second, down);
+    row.last += last_down;
+  }
+
   // The next row of the image; where it is the third row of taps of some outputs, they are done.
-  const auto add = [&]<bool kFirst, bool kSecond, bool kThird>(
-      TapRows<kFirst, kSecond, kThird>, StripSums<V> & oldest, StripSums<V> & middle,
-      StripSums<V> & newest) HWY_ATTR __attribute__((always_inline)) {
-    if constexpr (kFirst) newest = {zero, zero, zero, zero, zero, zero};
-    AddImageRow<kPixels, kStride, kFirst, kSecond, kThird>(*table++, c + shift, w0, w1, w2, oldest,
-                                                           middle, newest);
-    if constexpr (kThird) FinishStripRow<kPixels>(to, down, c, plain, oldest);
-  };
-  constexpr TapRows<true, false, false> kTop;
-  constexpr TapRows<false, false, true> kBottom;
-  add(kTop, none, none, a);
-  if constexpr (kStride == 1) {
-    constexpr TapRows<true, true, true> kAll;
-    StripSums<V> d = none;
-    add(TapRows<true, true, false>(), none, a, b);
-    size_t r = rows - 2;
-    for (; r % 3 != 0; --r) {
-      add(kAll, a, b, d);
-      a = b;
-      b = d;
+  template <bool kFirst, bool kSecond, bool kThird>
+  HWY_INLINE void Add(TapRows<kFirst, kSecond, kThird>, Sums& oldest, Sums& middle, Sums& newest) {
+    if constexpr (kFirst) {
+      for (V& sum : newest.of) sum = hn::Zero(D());
     }
-    for (; r != 0; r -= 3) {
-      add(kAll, a, b, d);
-      add(kAll, b, d, a);
-      add(kAll, d, a, b);
+    AddColumns<kFirst, kSecond, kThird>(row, row.second, oldest, middle, newest);
+    Down();
+    if constexpr (kThird) Finished(oldest);
+  }
+
+  // The last row, which adds nothing below the image, unless a sum is -0.
+  HWY_INLINE void Last(const Strip& strip, Sums& sums) {
+    if (strip.below) {
+      const hn::RebindToSigned<D> di;
+      auto least = hn::BitCast(di, sums.of[0]);
+      for (const V& sum : sums.of) least = hn::Min(least, hn::BitCast(di, sum));
+      const auto lowest = hn::Set(di, hwy::LimitsMin<int32_t>());
+      if (HWY_LIKELY(hn::AllFalse(di, hn::Eq(least, lowest)))) return Finished(sums);
+      row = {kZeros, kZeros, kZeros, 0};
     }
-    add(TapRows<false, true, true>(), a, b, none);
-    add(kBottom, b, none, none);
-  } else {
-    constexpr TapRows<false, true, false> kMiddle;
-    constexpr TapRows<true, false, true> kBottomAndTop;
-    size_t r = rows - 1;
-    if (r % 2 != 0) {
-      add(kMiddle, none, a, none);
-      add(kBottomAndTop, a, none, b);
-      a = b;
-      --r;
+    Sums none;
+    Add(TapRows<false, false, true>(), sums, none, none);
+  }
+
+  // Sums change names from row to row instead of moving, which the ports of multiply-adds would
+  // have to do.
+  HWY_INLINE void Run(const Strip& strip) {
+    constexpr TapRows<true, false, false> kTop;
+    Sums a, b, none;
+    if (strip.above) {
+      for (V& sum : a.of) sum = hn::Zero(D());
+      Down();
+    } else {
+      Add(kTop, none, none, a);
     }
-    for (; r != 0; r -= 2) {
-      add(kMiddle, none, a, none);
-      add(kBottomAndTop, a, none, b);
-      add(kMiddle, none, b, none);
-      add(kBottomAndTop, b, none, a);
+    if constexpr (kStride == 1) {
+      constexpr TapRows<true, true, true> kAll;
+      Sums e;
+      Add(TapRows<true, true, false>(), none, a, b);
+      if (strip.rows == 1) {
+        b = a;
+      } else {
+        size_t r = strip.rows - 2;
+        for (; r % 3 != 0; --r) {
+          Add(kAll, a, b, e);
+          a = b;
+          b = e;
+        }
+        for (; r != 0; r -= 3) {
+          Add(kAll, a, b, e);
+          Add(kAll, b, e, a);
+          Add(kAll, e, a, b);
+        }
+        Add(TapRows<false, true, true>(), a, b, none);
+      }
+      Last(strip, b);
+    } else {
+      constexpr TapRows<false, true, false> kMiddle;
+      constexpr TapRows<true, false, true> kBottomAndTop;
+      size_t r = strip.rows - 1;
+      if (r % 2 != 0) {
+        Add(kMiddle, none, a, none);
+        Add(kBottomAndTop, a, none, b);
+        a = b;
+        --r;
+      }
+      for (; r != 0; r -= 2) {
+        Add(kMiddle, none, a, none);
+        Add(kBottomAndTop, a, none, b);
+        Add(kMiddle, none, b, none);
+        Add(kBottomAndTop, b, none, a);
+      }
+      Add(kMiddle, none, a, none);
+      Last(strip, a);
     }
-    add(kMiddle, none, a, none);
-    add(kBottom, a, none, none);
+  }
+};
+
+// All channels of a strip, one vector or more. The lanes of the last vector end with the last
+// channel, so that all loads are whole vectors in the image. `to`: where its first pixel goes.
+template <size_t kPixels, size_t kStride, class V>
+HWY_NOINLINE void StripChannels(const Strip& strip, const ConvArgs& args, size_t channels,
+                                const TileOut& to) {
+  const hn::DFromV<V> d;
+  const size_t lanes = hn::Lanes(d);
+  const Chain& chain = *to.chain;
+  // All that a vector wants, in variables of this function: a store to the output might change what
+  // a reference leads to, for all that the compiler knows.
+  const Strip whole = strip;
+  StripVector<kPixels, kStride, V> v;
+  v.down = whole.down;
+  v.first_down = whole.first_down;
+  v.last_down = whole.last_down;
+  v.across = to.y_stride;
+  v.y_down = args.y.row_stride;
+  v.lo = chain.lo;
+  v.hi = chain.hi;
+  v.to = &to;
+  const bool plain = chain.in_registers && chain.add == nullptr;
+  float* const y = to.y;
+  const float* const bias = chain.bias;
+  const float* const panels = args.panels;
+  for (size_t c = 0; c < channels; c += lanes) {
+    const size_t skip = lanes - std::min(channels - c, lanes);
+    const size_t channel = c - skip;
+    v.w.Load(panels + c / kPanel * (9 * kPanel) + c % kPanel - skip);
+    v.row = {whole.top.first + (whole.first_down == 0 ? 0 : channel), At(whole.top.second, channel),
+             whole.top.last + (whole.last_down == 0 ? 0 : channel), whole.top.step};
+    v.y = y + channel;
+    v.bias = bias == nullptr ? kNoBias : bias + channel;
+    v.live = hn::Not(hn::FirstN(d, skip));
+    v.plain = plain && (kMaskedLoads || skip == 0);
+    v.c = c;
+    v.skip = skip;
+    v.done = 0;
+    v.Run(whole);
   }
 }
 
-// All channels of a strip: to.out.cols from `first` on, whole vectors.
-template <size_t kPixels, size_t kStride>
-HWY_NOINLINE void DepthwiseStripChannels(const TapTable::Row* table, size_t rows,
-                                         const ConvArgs& args, size_t first, size_t shift,
-                                         const DepthwiseOut& to) {
-  const size_t lanes = hn::Lanes(DF());
-  constexpr size_t kPanelStride = 3 * 3 * kPanel;
-  const auto weights = [&](size_t c) HWY_ATTR {
-    return args.panels + (first + c) / kPanel * kPanelStride + (first + c) % kPanel;
-  };
-  const size_t cols = to.out.cols;
-  const size_t down = args.y.row_stride;
-  for (size_t c = 0; c < cols; c += lanes) {
-    DepthwiseStrip<kPixels, kStride>(table, rows, shift, weights(c), c, to, down);
-  }
-}
-
-// Strips of so many pixels and more: narrower ones are rare, and not worth their code.
-constexpr size_t kMinStrip = 4;
-
+// All channels of `rows` rows of tile t.
 template <size_t kStride>
-HWY_INLINE void DepthwiseStripPixels(const TapTable::Row* table, size_t rows, const ConvArgs& args,
-                                     size_t pixels, size_t first, size_t shift,
-                                     const DepthwiseOut& to) {
-  const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
-    DepthwiseStripChannels<kPixels, kStride>(table, rows, args, first, shift, to);
-  };
-  ForPixels<kMinStrip>(pixels, run);
+HWY_INLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows) {
+  const size_t channels = args.shape->channels;
+  const Strip strip = StripAt(args, t, rows);
+  const TileOut to = ConvOut(args, t, 0, channels);
+  ForPixels<1, StripPixels(kStride)>(t.pixels, [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
+    StripChannels<kPixels, kStride, VF>(strip, args, channels, to);
+  });
+}
+
+// All channels of units (tiles) [begin, end), as many whole rows at a time as a strip has.
+template <size_t kStride>
+HWY_INLINE void ConvDepthwiseStrips(const ConvArgs& args, size_t begin, size_t end) {
+  const size_t most = StripRows(args);
+  TileCursor cursor(args, begin);
+  for (size_t unit = begin; unit < end;) {
+    const ConvTile& t = cursor.tile();
+    if (t.pixel != 0 || end - unit < args.tiles) {
+      RunStrip<kStride>(args, t, 1);
+      ++unit;
+      cursor.Next();
+      continue;
+    }
+    size_t rows = std::min(most, args.y.height - t.row);
+    while (rows * args.tiles > end - unit) --rows;
+    for (size_t i = 0; i < args.tiles; ++i, cursor.Next()) {
+      RunStrip<kStride>(args, cursor.tile(), rows);
+    }
+    for (size_t r = 1; r < rows; ++r) cursor.SkipRow();
+    unit += rows * args.tiles;
+  }
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

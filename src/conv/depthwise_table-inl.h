@@ -46,14 +46,14 @@ HWY_INLINE VF LoadChannels(const float* from, size_t rest) {
 template <size_t kPixels>
 struct Pixels {};
 
-// run(Pixels<pixels>()), for kLeast to six of them.
-template <size_t kLeast = 1, class Run>
+// run(Pixels<pixels>()), for kLeast to kMost of them.
+template <size_t kLeast = 1, size_t kMost = kRowTile, class Run>
 HWY_INLINE void ForPixels(size_t pixels, const Run& run) {
-  if constexpr (kLeast < kRowTile) {
+  if constexpr (kLeast < kMost) {
     if (pixels == kLeast) return run(Pixels<kLeast>());
-    return ForPixels<kLeast + 1>(pixels, run);
+    return ForPixels<kLeast + 1, kMost>(pixels, run);
   } else {
-    run(Pixels<kRowTile>());
+    run(Pixels<kMost>());
   }
 }
 
@@ -327,9 +327,9 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvA
 }
 
 template <size_t kTaps, size_t kStride>
-HWY_INLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArgs& args,
-                                     size_t pixels, size_t first, size_t shift,
-                                     const DepthwiseOut& to, size_t rows) {
+HWY_NOINLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArgs& args,
+                                       size_t pixels, size_t first, size_t shift,
+                                       const DepthwiseOut& to, size_t rows) {
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at,
                                        const DepthwiseOut& here) HWY_ATTR {
     DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at, shift, here, rows);
@@ -375,13 +375,17 @@ HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable::Row* table, cons
   }
 }
 
+// Pixels from which on a tile and the one below run together. Narrower ones are rare, and two
+// vectors of theirs hide as much.
+constexpr size_t kLeastOfPairs = 4;
+
 HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable::Row* table, const ConvArgs& args,
                                             size_t pixels, size_t first, size_t shift,
                                             const DepthwiseOut& to, size_t pairs) {
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
     DepthwiseTableTwoRowsChannels<kPixels>(table, args, first, shift, to, pairs);
   };
-  ForPixels(pixels, run);
+  ForPixels<kLeastOfPairs>(pixels, run);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE
