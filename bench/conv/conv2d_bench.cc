@@ -53,12 +53,19 @@ class ConvProblem {
         w_(Random(g_.shape.outputs * g_.Taps() * g_.GroupChannels(), 2)),
         y_(g_.OutHeight() * g_.OutWidth() * g_.shape.outputs),
         chain_(epilogue, 1, g_.OutHeight(), g_.OutWidth(), g_.shape.outputs, true),
+        in_place_(chain_.sums() ? chain_.OntoOutput(y_.data()) : Epilogue()),
         bytes_(PackedConv2d::Bytes(g_.shape) / sizeof(float)),
         packing_(PackedConv2d::Pack(g_.shape, w_.span(), {}, {}, bytes_.bytes(), packed_)) {}
 
   Status Fused() {
     if (!packing_.ok()) return packing_;
     return Conv2d(x(), packed_, chain_.fused(), y(), Threads());
+  }
+  bool sums() const { return chain_.sums(); }
+  void Restore() { chain_.Restore(y_.data()); }
+  Status InPlace() {
+    if (!packing_.ok()) return packing_;
+    return Conv2d(x(), packed_, in_place_, y(), Threads());
   }
   Status Unfused() {
     const Status status = Conv2d(x(), packed_, Epilogue(), y(), Threads());
@@ -107,6 +114,7 @@ class ConvProblem {
   Geometry g_;
   FloatBuffer x_, w_, y_;
   EpilogueChain chain_;
+  Epilogue in_place_;
   FloatBuffer bytes_;
   PackedConv2d packed_;
   Status packing_;

@@ -21,6 +21,10 @@ class PackedProblem : public LinearProblem {
     if (!packing_.ok()) return packing_;
     return Linear(x(), packed_, chain().fused(), y(), Threads());
   }
+  Status InPlace() {
+    if (!packing_.ok()) return packing_;
+    return Linear(x(), packed_, in_place(), y(), Threads());
+  }
   Status Unfused() {
     const Status status = Linear(x(), packed_, Epilogue(), y(), Threads());
     return status.ok() ? chain().ApplyOneByOne(y().data, y().data, Threads()) : status;

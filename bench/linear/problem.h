@@ -26,9 +26,12 @@ class LinearProblem {
         x_(Random(m * k, 1)),
         w_(Random(n * k, 2)),
         y_(m * n),
-        chain_(epilogue, m, n) {}
+        chain_(epilogue, m, n),
+        in_place_(chain_.sums() ? chain_.OntoOutput(y_.data()) : Epilogue()) {}
 
   size_t steps() const { return chain_.steps(); }
+  bool sums() const { return chain_.sums(); }
+  void Restore() { chain_.Restore(y_.data()); }
   std::span<const float> output() const { return y_.span(); }
 
   Estimate Reference(size_t i) const {
@@ -54,11 +57,13 @@ class LinearProblem {
   MatView<const float> w() const { return {w_.data(), n_, k_}; }
   MatView<float> y() { return {y_.data(), m_, n_}; }
   const EpilogueChain& chain() const { return chain_; }
+  const Epilogue& in_place() const { return in_place_; }
 
  private:
   size_t m_, k_, n_;
   FloatBuffer x_, w_, y_;
   EpilogueChain chain_;
+  Epilogue in_place_;
 };
 
 }  // namespace lanefuse::bench

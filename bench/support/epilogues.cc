@@ -1,5 +1,6 @@
 #include "bench/support/epilogues.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <cstdlib>
@@ -91,6 +92,42 @@ void EpilogueChain::AddStep(std::string_view token) {
     std::abort();  // a mistake in a benchmark's table
   }
   single_.push_back(single);
+}
+
+bool EpilogueChain::sums() const {
+  const std::span<const Step> steps = fused_.steps();
+  const size_t first = !steps.empty() && steps[0].kind == StepKind::kBias ? 1 : 0;
+  return first < steps.size() && steps[first].kind == StepKind::kAdd;
+}
+
+Epilogue EpilogueChain::OntoOutput(const float* y) const {
+  Epilogue chain;
+  bool replaced = false;
+  for (const Step& step : fused_.steps()) {
+    if (step.kind == StepKind::kBias) {
+      chain.Bias({step.data, step.size});
+    } else if (step.kind == StepKind::kAct) {
+      chain.Act({step.act, step.lo, {step.data, step.size}});
+    } else if (step.kind == StepKind::kAdd && !replaced) {
+      replaced = true;
+      if (image_) {
+        chain.Add(ImageView<const float>(y, images_, height_, width_, channels_));
+      } else {
+        chain.Add(MatView<const float>(y, images_ * height_ * width_, channels_));
+      }
+    } else {
+      std::fputs("lanefuse_bench: this step has no place behind a sum yet\n", stderr);
+      std::abort();  // a mistake in a benchmark's table
+    }
+  }
+  return chain;
+}
+
+void EpilogueChain::Restore(float* y) const {
+  for (const Step& step : fused_.steps()) {
+    if (step.kind == StepKind::kAdd)
+      std::copy_n(step.data, images_ * height_ * width_ * channels_, y);
+  }
 }
 
 Status EpilogueChain::ApplyOneByOne(const float* x, float* y, Parallel parallel) const {

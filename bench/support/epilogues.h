@@ -31,6 +31,13 @@ class EpilogueChain {
   // without fusion does.
   Status ApplyOneByOne(const float* x, float* y, Parallel parallel) const;
 
+  // Whether the first step but for a bias adds a tensor. That may be what the output held before,
+  // as in oneDNN's sum and in networks, where nothing else reads it: the steps that then fit an
+  // output at y, and what y must hold for them to give the result of the others.
+  bool sums() const;
+  Epilogue OntoOutput(const float* y) const;
+  void Restore(float* y) const;
+
   size_t steps() const { return single_.size(); }
   // Bytes that the steps read besides the output itself.
   double operand_bytes() const { return operand_bytes_; }

@@ -64,6 +64,10 @@ Runner::Errors Runner::Check(Instance& instance, onednn::Layer& layer) const {
   const auto compare = [&](const Status& status, Implementation which) {
     errors[which] = status.ok() ? CompareBits(fused, output) : status.message();
   };
+  if (instance.sums()) {
+    instance.Restore();
+    compare(instance.InPlace(), kLanefuse);
+  }
   if (instance.has_layers()) compare(instance.Layers(), kLayers);
   if (instance.steps() > 0) compare(instance.Unfused(), kUnfused);
   if (layer.ready()) {
@@ -162,7 +166,7 @@ void Runner::Run(const Suite::Case& problem, const std::array<bool, kImplementat
         [&i = *instance, call] { (void)(i.*call)().ok(); },
         [&i = *instance, time](benchmark::State& state) { return (i.*time)(state); }, "");
   };
-  add(kLanefuse, &Instance::Fused, &Instance::TimeFused);
+  add(kLanefuse, &Instance::InPlace, &Instance::TimeFused);
   if (instance->has_layers()) add(kLayers, &Instance::Layers, &Instance::TimeLayers);
   if (instance->steps() > 0) add(kUnfused, &Instance::Unfused, &Instance::TimeUnfused);
   if (wanted[kOnednn] && layer.ready()) {

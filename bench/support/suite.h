@@ -62,6 +62,14 @@ concept HasLayers = requires(P p, const P& c) {
   { p.Layers() } -> std::same_as<Status>;    // into the same output
   { c.has_layers() } -> std::same_as<bool>;  // false: Fused() is no different
 };
+// A sum: the same result as Fused(), where the output holds what Restore() puts there. This is what
+// is timed, over and over on the same output, as oneDNN's is.
+template <class P>
+concept HasSums = requires(P p, const P& c) {
+  { c.sums() } -> std::same_as<bool>;  // false: there is none
+  { p.InPlace() } -> std::same_as<Status>;
+  p.Restore();
+};
 template <class P>
 concept HasActivations = requires(const P& c, Implementation which) {
   { c.activation_bytes(which) } -> std::same_as<size_t>;  // between input and output; not oneDNN's
@@ -72,6 +80,9 @@ class Instance {
  public:
   virtual ~Instance() = default;
   virtual Status Fused() = 0;
+  virtual bool sums() const = 0;
+  virtual Status InPlace() = 0;  // Fused(), where it is no sum
+  virtual void Restore() = 0;
   virtual Status Layers() = 0;
   virtual bool has_layers() const = 0;
   virtual Status Unfused() = 0;
@@ -99,6 +110,17 @@ class InstanceOf final : public Instance {
   std::span<const float> output() const override { return problem_.output(); }
   Estimate Reference(size_t i) const override { return problem_.Reference(i); }
   Work work() const override { return problem_.work(); }
+  bool sums() const override {
+    if constexpr (HasSums<P>) return problem_.sums();
+    return false;
+  }
+  Status InPlace() override {
+    if constexpr (HasSums<P>) return problem_.sums() ? problem_.InPlace() : problem_.Fused();
+    return problem_.Fused();
+  }
+  void Restore() override {
+    if constexpr (HasSums<P>) problem_.Restore();
+  }
   Status Layers() override {
     if constexpr (HasLayers<P>) return problem_.Layers();
     return Fused();
@@ -112,6 +134,9 @@ class InstanceOf final : public Instance {
     return 0;
   }
   Status TimeFused(benchmark::State& state) override {
+    if constexpr (HasSums<P>) {
+      if (problem_.sums()) return Time(state, [this] { return problem_.InPlace(); });
+    }
     return Time(state, [this] { return problem_.Fused(); });
   }
   Status TimeLayers(benchmark::State& state) override {
