@@ -190,13 +190,37 @@ TEST(Conv2dDepthwise, AtEveryHeight) {
   for (const size_t kernel : {3, 5, 7}) {
     for (const size_t stride : {1, 2}) {
       for (size_t height = 1; height <= 48; ++height) {
-        ConvCase c{.shape = Square(kernel, 37, 37, 37),
+        const size_t channels = height % 3 == 0 ? 40 : 37;
+        ConvCase c{.shape = Square(kernel, channels, channels, channels),
                    .height = height,
                    .width = 1 + height * 5 % 14,
                    .has_bias = height % 2 == 0,
                    .data = kAllData[height % 3],
                    .layout = height};
         c.shape.stride_h = c.shape.stride_w = stride;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// No padding, one pixel and two on each side: strips run where there is at most one.
+TEST(Conv2dDepthwise, WithEveryPadding) {
+  Random random(__LINE__);
+  for (size_t i = 0; i < 3 * 3 * 3 * 3; ++i) {
+    for (const size_t stride : {1, 2}) {
+      for (const size_t channels : {16, 40}) {
+        ConvCase c{.shape = Square(3, channels, channels, channels),
+                   .images = 1 + i % 2,
+                   .height = 3 + i % 5,
+                   .width = 3 + i * 7 % 13,
+                   .has_bias = i % 2 == 0,
+                   .data = kAllData[i % 3],
+                   .layout = i};
+        c.shape.stride_h = c.shape.stride_w = stride;
+        c.shape.padding = {
+            .top = i % 3, .bottom = i / 3 % 3, .left = i / 9 % 3, .right = i / 27 % 3};
         CheckConv(c, random);
         if (HasFailure()) return;
       }

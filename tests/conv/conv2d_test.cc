@@ -232,8 +232,9 @@ TEST(Conv2d, OneSpecialValueAtEachPlaceOfTheInput) {
 // A tap in the padding adds 0 * w like any other, so a weight that is not finite gives NaN there.
 TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
   Random random(__LINE__);
-  for (const Conv2dShape& shape : {Square(3, 5, 10), Square(3, 5, 10, 5), Square(3, 8, 10),
-                                   Square(3, 8, 20), Square(3, 512, 512, 64)}) {
+  for (const Conv2dShape& shape :
+       {Square(3, 5, 10), Square(3, 5, 10, 5), Square(3, 8, 10), Square(3, 8, 20),
+        Square(3, 512, 512, 64), Square(3, 16, 16, 16)}) {
     const ConvCase c{.shape = shape, .height = 4, .width = 9};
     ConvRig rig(c, random);
     const size_t terms = TermsPerOutput(c.shape);
@@ -284,6 +285,8 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       Depthwise(37, 2),
       Depthwise(37, 2, 5),
       Depthwise(37, 2, 7),
+      Depthwise(48),
+      Depthwise(48, 2),
       Depthwise(69, 1, 11),
       Depthwise(37, 1, 31),
       Dilated(Depthwise(8), 2),
