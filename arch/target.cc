@@ -142,6 +142,22 @@ struct Sentence {
   }
 };
 
+// Whether units of eight lanes take two turns for a vector of sixteen.
+bool TakesTwoTurns() {
+#if HWY_ARCH_X86 && defined(__GNUC__)
+  static const bool zen4 = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid(0, &a, &b, &c, &d) == 0) return false;
+    if (b != signature_AMD_ebx || c != signature_AMD_ecx || d != signature_AMD_edx) return false;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
+    return (a >> 8 & 0xf) + (a >> 20 & 0xff) == 0x19;  // Zen 3, which has no AVX-512, and Zen 4
+  }();
+  return zen4;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 namespace arch {
@@ -161,21 +177,6 @@ int NarrowIndex(int index) {
   if ((HWY_TARGETS & kBoth) != kBoth) return index;
   static const int wide = IndexOf(HWY_AVX3), narrow = IndexOf(HWY_AVX2);
   return index == wide ? narrow : index;
-}
-
-bool TakesTwoTurns() {
-#if HWY_ARCH_X86 && defined(__GNUC__)
-  static const bool zen4 = [] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid(0, &a, &b, &c, &d) == 0) return false;
-    if (b != signature_AMD_ebx || c != signature_AMD_ecx || d != signature_AMD_edx) return false;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
-    return (a >> 8 & 0xf) + (a >> 20 & 0xff) == 0x19;  // Zen 3, which has no AVX-512, and Zen 4
-  }();
-  return zen4;
-#else
-  return false;
-#endif
 }
 
 int IndexForOutputs(int index, size_t outputs) {

@@ -38,12 +38,9 @@ inline int ActiveIndex() {
 // half empty, they cost more than vectors of eight. Same bits, as everywhere.
 int NarrowIndex(int index);
 
-// Whether units of eight lanes take two turns for a vector of sixteen (Zen 4).
-bool TakesTwoTurns();
-
-// NarrowIndex(index) where units take two turns, and the last of a few vectors, for `outputs` in
-// the lanes of tiles of many rows, would be half empty. 24 outputs take 0.66 to 0.97 of the time,
-// 17 and 40 to 56 take 0.83 to 1.00, 33 0.90 to 1.03.
+// NarrowIndex(index) where units of eight lanes take two turns for a vector of sixteen (Zen 4), and
+// the last of a few vectors, for `outputs` in the lanes of tiles of many rows, would be half empty.
+// 24 outputs take 0.66 to 0.97 of the time, 17 and 40 to 56 take 0.83 to 1.00, 33 0.90 to 1.03.
 int IndexForOutputs(int index, size_t outputs);
 
 // What a call returns where ActiveIndex() is -1: the text lists the valid names.
