@@ -14,13 +14,14 @@ namespace lanefuse::HWY_NAMESPACE {
 
 void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) { ConvDense(args, begin, end); }
 
-// The most pixels that a tile may have, and whether tiles are tall.
+// The most pixels that a tile may have, and whether tiles are tall, or go down strips.
 size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
   args.tall = false;
   if (args.plan == ConvPlan::kDepthwise) {
-    if (UsesStrips(args)) return StripPixels(s.stride_w);
+    args.strips = UsesStrips(args);
+    if (args.strips) return StripPixels(s.stride_w);
     if (UsesWideTiles(s, args.finite)) return kRowTileWide;
   }
   if (args.plan != ConvPlan::kDense) return kRowTile;
@@ -190,6 +191,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .longer = 0,
           .inner_end = 0,
           .tall = false,
+          .strips = false,
           .flat = false,
           .scattered = false,
           .down = 0,

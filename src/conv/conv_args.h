@@ -57,6 +57,7 @@ struct ConvArgs {
   size_t inner_end;     // the first pixel of a row whose taps leave the image on the right: tiles
                         // that end before it, and follow an inner tile, are inner tiles too
   bool tall;            // tiles are tall (src/common/tall_tile-inl.h)
+  bool strips;          // tiles go down strips (src/conv/depthwise_strip-inl.h)
   bool flat;            // neither the whole output nor operands of the chain have gaps
   bool scattered;       // y is one row of pixels, whose tiles do not end with the rows of an image
   size_t down, across;  // pixels of an image of the output, whatever form y has taken

@@ -290,7 +290,7 @@ HWY_NOINLINE inline void DepthwiseChannels(const ConvArgs& args, const ConvTile&
 // the weights, 64 bytes a tap and panel, stay there too.
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kDepthwiseStrips) {
-    if (UsesStrips(args)) {
+    if (args.strips) {
       if (args.shape->stride_w == 1) return ConvDepthwiseStrips<1>(args, begin, end);
       return ConvDepthwiseStrips<2>(args, begin, end);
     }

@@ -136,7 +136,7 @@ struct StripVector {
   hn::Mask<D> live;   // the lanes that are outputs: those from `skip` on
   const TileOut* to;  // of the strip
   bool plain;         // such lanes can be stored, and the chain is a frequent one without a tensor
-  size_t c, skip;     // the first lane that is an output, and its channel
+  size_t c, skip;     // channel and lane of the first output
   size_t done;        // rows, where they are not plain
 
   // Columns kColumn and up of row `from`, the next of which is at `at`: as the first row of taps of
