@@ -125,8 +125,9 @@ Epilogue EpilogueChain::OntoOutput(const float* y) const {
 
 void EpilogueChain::Restore(float* y) const {
   for (const Step& step : fused_.steps()) {
-    if (step.kind == StepKind::kAdd)
+    if (step.kind == StepKind::kAdd) {
       std::copy_n(step.data, images_ * height_ * width_ * channels_, y);
+    }
   }
 }
 

@@ -64,9 +64,7 @@ HWY_INLINE Strip StripAt(const ConvArgs& args, const ConvTile& t, size_t rows) {
 
 // A row of a strip's sums.
 template <size_t kPixels, class V>
-struct StripSums {
-  V of[kPixels];
-};
+using StripSums = TallSums<kPixels, 1, V>;
 
 // The weights of nine taps, or where they are.
 template <class V>
@@ -104,7 +102,7 @@ HWY_INLINE void AddStripTap(V x, const StripWeights<V>& w, V& s) {
 template <size_t kRow, size_t kStride, size_t kColumn, size_t kPixels, class V, size_t... kPixel>
 HWY_INLINE void AddStripColumn(V x, const StripWeights<V>& w, StripSums<kPixels, V>& s,
                                std::index_sequence<kPixel...>) {
-  (AddStripTap<kRow, kColumn - kStride * kPixel>(x, w, s.of[kPixel]), ...);
+  (AddStripTap<kRow, kColumn - kStride * kPixel>(x, w, s.row[kPixel][0]), ...);
 }
 
 // The end of row `row` of a strip by way of L1, which is less code than one of its own in each row:
@@ -172,7 +170,7 @@ struct StripVector {
       const V upper = hn::Set(d, hi);
       float* out = y;
       for (size_t p = 0; p < kPixels; ++p, out += across) {
-        const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.of[p], add), lower), upper);
+        const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.row[p][0], add), lower), upper);
         if constexpr (kMaskedLoads) {
           hn::BlendedStore(end, live, d, out);
         } else {
@@ -182,7 +180,7 @@ struct StripVector {
     } else {
       HWY_ALIGN float tile[kPixels * kPanel];
       const size_t lanes = hn::Lanes(D());
-      for (size_t p = 0; p < kPixels; ++p) hn::StoreU(s.of[p], D(), tile + p * lanes);
+      for (size_t p = 0; p < kPixels; ++p) hn::StoreU(s.row[p][0], D(), tile + p * lanes);
       FinishStripRow(*to, done++, y + skip, c, lanes - skip, kPixels, tile + skip, lanes);
     }
     y += y_down;
@@ -198,7 +196,7 @@ struct StripVector {
   template <bool kFirst, bool kSecond, bool kThird>
   HWY_INLINE void Add(TapRows<kFirst, kSecond, kThird>, Sums& oldest, Sums& middle, Sums& newest) {
     if constexpr (kFirst) {
-      for (V& sum : newest.of) sum = hn::Zero(D());
+      for (auto& sum : newest.row) sum[0] = hn::Zero(D());
     }
     AddColumns<kFirst, kSecond, kThird>(row, row.second, oldest, middle, newest);
     Down();
@@ -208,11 +206,7 @@ struct StripVector {
   // The last row, which adds nothing below the image, unless a sum is -0.
   HWY_INLINE void Last(const Strip& strip, Sums& sums) {
     if (strip.below) {
-      const hn::RebindToSigned<D> di;
-      auto least = hn::BitCast(di, sums.of[0]);
-      for (const V& sum : sums.of) least = hn::Min(least, hn::BitCast(di, sum));
-      const auto lowest = hn::Set(di, hwy::LimitsMin<int32_t>());
-      if (HWY_LIKELY(hn::AllFalse(di, hn::Eq(least, lowest)))) return Finished(sums);
+      if (HWY_LIKELY(!NegativeZero(sums))) return Finished(sums);
       row = {kZeros, kZeros, kZeros, 0};
     }
     Sums none;
@@ -225,7 +219,7 @@ struct StripVector {
     constexpr TapRows<true, false, false> kTop;
     Sums a, b, none;
     if (strip.above) {
-      for (V& sum : a.of) sum = hn::Zero(D());
+      for (auto& sum : a.row) sum[0] = hn::Zero(D());
       Down();
     } else {
       Add(kTop, none, none, a);

@@ -205,6 +205,24 @@ TEST(Conv2dDepthwise, AtEveryHeight) {
   }
 }
 
+// Images that an eighth of L2 does not hold, and with stride 2 one that is larger than 2 MB.
+TEST(Conv2dDepthwise, OnLargeImages) {
+  Random random(__LINE__);
+  for (const size_t channels : {96, 100, 112}) {
+    for (const size_t stride : {1, 2}) {
+      const bool huge = channels == 112 && stride == 2;
+      ConvCase c{.shape = Square(3, channels, channels, channels),
+                 .height = huge ? size_t{77} : 30 + stride,
+                 .width = huge ? size_t{75} : 31,
+                 .has_bias = channels == 96,
+                 .layout = stride};
+      c.shape.stride_h = c.shape.stride_w = stride;
+      CheckConv(c, random);
+      if (HasFailure()) return;
+    }
+  }
+}
+
 // No padding, one pixel and two on each side: strips run where there is at most one.
 TEST(Conv2dDepthwise, WithEveryPadding) {
   Random random(__LINE__);
