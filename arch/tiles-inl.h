@@ -73,6 +73,10 @@ constexpr size_t StripPixels(size_t stride) {
   return kVectorRegisters == 32 ? 7 : stride == 1 ? 4 : 6;
 }
 
+// Groups of four and eight do, too, with the inputs of each lane instead of a pixel. Two groups of
+// eight on AVX-512 keep eight vectors that say where each lane finds them: 29 registers or 30.
+constexpr bool kGroupStrips = !kSmallCode;
+
 // Another depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two
 // of either hide the latency of the sums: rows, which have inputs in common, for pairs of them
 // where kernels are three by three at stride 1, but no strips; otherwise, or where rows cannot be
@@ -83,8 +87,8 @@ constexpr size_t DepthwiseVectors(size_t taps, size_t stride, size_t pixels) {
   return kVectorRegisters == 32 || (!kSmallCode && taps == 3) ? 2 : 1;
 }
 
-// Whether kernels three taps wide at stride 1 have tiles of their own. Where strips run nearly all
-// of them, the rest is not worth the code.
+// Whether kernels three taps wide have tiles of their own. Where strips run nearly all of them, the
+// rest is not worth the code.
 constexpr bool kDepthwiseThrees = kSmallCode || kVectorRegisters == 16;
 
 // Pixels of a depthwise tile with a kernel of kWideKernel taps and more: a vector of sums for each,

@@ -148,13 +148,13 @@ TEST_F(StackOfCalls, GemvLinearAndApplyWithChains) {
 }
 
 TEST_F(StackOfCalls, Conv2dAndPools) {
-  constexpr size_t kSide = 9, kChannels = 36;
+  constexpr size_t kSide = 9, kChannels = 48;
   const std::vector<float> x = Floats(kSide * kSide * kChannels);
   std::vector<float> y(x.size());
   const ImageView<const float> in(x.data(), kSide, kSide, kChannels);
   const ImageView<float> out(y.data(), kSide, kSide, kChannels);
   const ChainData data(kSide * kSide, kChannels, 3);
-  for (const size_t groups : {size_t{1}, size_t{4}, kChannels}) {
+  for (const size_t groups : {size_t{1}, size_t{4}, kChannels / 8, kChannels / 4, kChannels}) {
     for (const size_t kernel : {1, 3}) {
       const Conv2dShape shape{.outputs = kChannels,
                               .channels = kChannels,

@@ -53,35 +53,65 @@ HWY_INLINE size_t LinesForPixels(const ConvArgs& args) {
 // strip leaves the longer alone the lower it is (28x28x192 with AVX-512, in strips of 4, 7 and 14
 // rows: 0.97, 0.87 and 1.03 of the time of pairs of rows; stride 2, of 2, 4 and 7: 1.02, 0.88 and
 // 1.10). Vectors of half a line go down less far at stride 2 (24x24x32: 0.84 with 6 rows, 0.99 with
-// 12).
-HWY_INLINE size_t StripRows(const ConvArgs& args) {
+// 12), and beyond L2 no strip does (112x112x64: 1.1 with 4 rows).
+HWY_INLINE size_t MostStripRows(const ConvArgs& args) {
   const bool one = args.shape->stride_h == 1;
   const bool small = ImageBytes(args) <= args.strip_image;
-  const size_t most = small && (one || kVectorRegisters == 32) ? 14 : small || one ? 7 : 4;
-  const size_t height = args.y.height;
+  if (small && (one || kVectorRegisters == 32)) return 14;
+  return small || one ? 7 : ImageBytes(args) <= args.l2 ? 4 : 1;
+}
+
+// The rows of the first of `height` in equal parts of at most `most`.
+HWY_INLINE size_t StripRows(size_t height, size_t most) {
   return QuotientUp(height, QuotientUp(height, most));
 }
 
+// Whether strips can run a shape: three by three taps, no more than a row and a column of the
+// padding on each side.
+HWY_INLINE bool FitsStrips(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t stride = s.stride_w;
+  return args.finite && s.channels >= hn::Lanes(DF()) && s.kernel_h == 3 && s.kernel_w == 3 &&
+         s.stride_h == stride && stride <= 2 && (s.dilation_h | s.dilation_w) == 1 &&
+         s.padding.top <= 1 && s.padding.left <= 1 &&
+         (args.y.height - 1) * stride + 2 <= args.x.height + s.padding.top &&
+         (args.y.width - 1) * stride + 2 <= args.x.width + s.padding.left;
+}
+
+// Whether groups of four or eight inputs and outputs go down strips (src/conv/group_strip-inl.h),
+// which end in registers alone: other chains are rare, and would take more stack than is stated.
+// With an odd number of eights on sixteen lanes the last but one runs twice; stride 2, where a
+// vector is read for fewer pixels, gains less than that with a few (three groups would take 1.09,
+// five 1.00).
+HWY_INLINE bool UsesGroupStrips(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t lanes = hn::Lanes(DF());
+  const size_t size = GroupOutputs(s);
+  if (!kGroupStrips || GroupChannels(s) != size || !args.chain->in_registers) return false;
+  if (size == 8) {
+    if (lanes == 8 || (s.groups % 2 != 0 && s.groups <= 5 && s.stride_w == 2)) return false;
+  } else if (size != 4 || s.outputs % lanes != 0) {
+    return false;
+  }
+  // Pixels that two strips run: 5x5 and 6x6 would take 1.1 to 1.5 in strips of four.
+  const size_t pixels = StripPixels(s.stride_w);
+  return FitsStrips(args) &&
+         (args.y.width == pixels || args.y.width >= std::max<size_t>(pixels, 7));
+}
+
 // Whether depthwise convolutions go down strips (src/conv/depthwise_strip-inl.h): those with no
-// more than a row and a column of the padding on each side. With stride 2, images that leave L2 are
-// faster read row by row (112x112x64 would take 1.1 of the time). Where a vector is half a line of
-// the cache, the line must still be in L1 when the other half is wanted: pixels that fall into the
-// same sets (28x28x256) and large images would take 1.0 to 1.4.
+// more than a row and a column of the padding on each side. Where a vector is half a line of the
+// cache, the line must still be in L1 when the other half is wanted: pixels that fall into the same
+// sets (28x28x256) and large images would take 1.0 to 1.4.
 HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t lanes = hn::Lanes(DF());
   const size_t stride = s.stride_w;
-  if (!kDepthwiseStrips || !args.finite || s.channels < lanes || s.kernel_h != 3 ||
-      s.kernel_w != 3 || s.stride_h != stride || stride > 2 || (s.dilation_h | s.dilation_w) != 1 ||
-      s.padding.top > 1 || s.padding.left > 1 ||
-      (args.y.height - 1) * stride + 2 > args.x.height + s.padding.top ||
-      (args.y.width - 1) * stride + 2 > args.x.width + s.padding.left) {
-    return false;
-  }
+  if (!kDepthwiseStrips || !FitsStrips(args)) return false;
+  if (lanes == kPanel) return true;
   const size_t bytes = ImageBytes(args);
   if (stride == 2 && bytes > args.l2) return false;
-  if (lanes == kPanel) return true;
-  const size_t rows = StripRows(args);
+  const size_t rows = StripRows(args.y.height, MostStripRows(args));
   const size_t pixels = std::min(StripPixels(stride), args.y.width);
   const size_t lines = ((rows - 1) * stride + 3) * ((pixels - 1) * stride + 3) + rows * pixels;
   // Stores of a part of a vector go by way of L1 there, which takes as long as some whole ones: 16

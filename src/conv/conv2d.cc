@@ -24,6 +24,13 @@ size_t ConvRowTile(ConvArgs& args) {
     if (args.strips) return StripPixels(s.stride_w);
     if (UsesWideTiles(s, args.finite)) return kRowTileWide;
   }
+  if (args.plan != ConvPlan::kDepthwise) {
+    args.strips = UsesGroupStrips(args);
+    if (args.strips) {
+      if (args.plan == ConvPlan::kDense) args.plan = ConvPlan::kEights;
+      return StripPixels(s.stride_w);
+    }
+  }
   if (args.plan != ConvPlan::kDense) return kRowTile;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
@@ -144,15 +151,23 @@ size_t ChooseTiles(ConvArgs& args, int target) {
     return HWY_DISPATCH_TABLE(ConvRowTile)[index](args);
   };
   const int narrow = arch::NarrowIndex(target);
+  if (args.plan == ConvPlan::kGrouped && narrow != target) {
+    // Narrow vectors have strips for fewer pixels and groups.
+    for (const int index : {target, narrow}) {
+      const size_t most = choose(index);
+      if (args.strips) return most;
+    }
+  }
   if (args.plan != ConvPlan::kDense) return choose(s.outputs <= 8 ? narrow : target);
   const size_t outputs = GroupOutputs(s);
   if (outputs > 8) return choose(arch::IndexForOutputs(target, outputs));
-  // Up to eight outputs run in tall tiles with eight lanes of 32 registers, where there are such
-  // tiles; else groups run in pairs, or all on narrow vectors.
+  // Up to eight outputs run in strips of two groups, or in tall tiles with eight lanes of 32
+  // registers, where there are such strips and tiles; else groups run in pairs, or all on narrow
+  // vectors.
   const bool pairs = RunsEights(s, target);
   if (narrow != target) {
     const size_t most = choose(target);
-    if (args.tall) return most;
+    if (args.strips || args.tall) return most;
   }
   if (!pairs) return choose(narrow);
   args.plan = ConvPlan::kEights;
@@ -229,7 +244,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;
     const size_t depth = DepthOf(s);
-    args.scattered = most <= RunTable::kRows && !args.tall && depth >= kMinDepth &&
+    args.scattered = most <= RunTable::kRows && !args.tall && !args.strips && depth >= kMinDepth &&
                      (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;
   }

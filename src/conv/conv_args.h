@@ -16,7 +16,7 @@ enum class ConvPlan : uint8_t {
   kDense,      // a tile of pixels x outputs for each group; an input is broadcast over the outputs
   kDepthwise,  // lanes are channels: one input channel for each output
   kGrouped,    // lanes are outputs of several small groups; each lane gathers its own input
-  kEights,     // packed as kDense, run as kGrouped: two groups of eight fill a vector
+  kEights,     // packed as kDense, run as kGrouped: groups of eight, in pairs or in strips
 };
 
 // Whether weights are read from L2 tile by tile, and tiles may cross the rows of an image.
@@ -57,7 +57,7 @@ struct ConvArgs {
   size_t inner_end;     // the first pixel of a row whose taps leave the image on the right: tiles
                         // that end before it, and follow an inner tile, are inner tiles too
   bool tall;            // tiles are tall (src/common/tall_tile-inl.h)
-  bool strips;          // tiles go down strips (src/conv/depthwise_strip-inl.h)
+  bool strips;          // tiles go down strips (src/conv/depthwise_strip-inl.h, group_strip-inl.h)
   bool flat;            // neither the whole output nor operands of the chain have gaps
   bool scattered;       // y is one row of pixels, whose tiles do not end with the rows of an image
   size_t down, across;  // pixels of an image of the output, whatever form y has taken

@@ -291,8 +291,9 @@ HWY_NOINLINE inline void DepthwiseChannels(const ConvArgs& args, const ConvTile&
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kDepthwiseStrips) {
     if (args.strips) {
-      if (args.shape->stride_w == 1) return ConvDepthwiseStrips<1>(args, begin, end);
-      return ConvDepthwiseStrips<2>(args, begin, end);
+      const size_t most = MostStripRows(args);
+      if (args.shape->stride_w == 1) return ForStrips(args, most, begin, end, RunStrip<1>);
+      return ForStrips(args, most, begin, end, RunStrip<2>);
     }
   }
   if (FitsTable(*args.shape)) {
@@ -302,10 +303,13 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       if (plain && s.kernel_w == 3 && s.stride_w == 1) {
         return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 1>);
       }
+      if (!kSmallCode && plain && s.kernel_w == 3) {
+        constexpr size_t kTaps = kSmallCode ? 0 : 3;
+        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels < kTaps,
+                                  kTaps == 0 ? 0 : 2 >);
+      }
     }
     if constexpr (!kSmallCode) {
-      if (plain && s.kernel_w == 3 && s.stride_w == 2)
-        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 2>);
       if (plain && s.kernel_w == 5 && s.stride_w == 1) {
         return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<5, 1>);
       }

@@ -310,7 +310,7 @@ HWY_NOINLINE void StripChannels(const Strip& strip, const ConvArgs& args, size_t
 
 // All channels of `rows` rows of tile t.
 template <size_t kStride>
-HWY_INLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows) {
+HWY_NOINLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows) {
   const size_t channels = args.shape->channels;
   const Strip strip = StripAt(args, t, rows);
   const TileOut to = ConvOut(args, t, 0, channels);
@@ -319,24 +319,24 @@ HWY_INLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows) {
   });
 }
 
-// All channels of units (tiles) [begin, end), as many whole rows at a time as a strip has.
-template <size_t kStride>
-HWY_INLINE void ConvDepthwiseStrips(const ConvArgs& args, size_t begin, size_t end) {
-  const size_t most = StripRows(args);
+// Runs units (tiles) [begin, end) by run(args, tile, rows), whole rows where there are some, at
+// most `most` at a time. One function for all strips.
+using StripRun = void (*)(const ConvArgs& args, const ConvTile& t, size_t rows);
+HWY_NOINLINE inline void ForStrips(const ConvArgs& args, size_t most, size_t begin, size_t end,
+                                   StripRun run) {
+  most = StripRows(args.y.height, most);
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
     if (t.pixel != 0 || end - unit < args.tiles) {
-      RunStrip<kStride>(args, t, 1);
+      run(args, t, 1);
       ++unit;
       cursor.Next();
       continue;
     }
     size_t rows = std::min(most, args.y.height - t.row);
     while (rows * args.tiles > end - unit) --rows;
-    for (size_t i = 0; i < args.tiles; ++i, cursor.Next()) {
-      RunStrip<kStride>(args, cursor.tile(), rows);
-    }
+    for (size_t i = 0; i < args.tiles; ++i, cursor.Next()) run(args, cursor.tile(), rows);
     for (size_t r = 1; r < rows; ++r) cursor.SkipRow();
     unit += rows * args.tiles;
   }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "src/conv/conv-inl.h"
+#include "src/conv/group_strip-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
@@ -266,15 +267,9 @@ HWY_INLINE void FirstChannels(const Conv2dShape& s, size_t n, size_t lanes, int3
 }
 
 // Small groups: every lane is an output and reads the inputs of its own group.
-HWY_NOINLINE inline void ConvGrouped(const ConvArgs& args, size_t begin, size_t end) {
+HWY_NOINLINE inline void ConvSmallGroups(const ConvArgs& args, size_t begin, size_t end) {
   const size_t lanes = hn::Lanes(DF());
   const Conv2dShape& s = *args.shape;
-  if constexpr (kPairsOfEights) {
-    if (args.plan == ConvPlan::kEights) return ConvEights(args, begin, end);
-  }
-  if constexpr (!kSmallCode) {
-    if (FoursFit(s)) return ConvFours(args, begin, end);
-  }
   const size_t channels = GroupChannels(s);
   const size_t outputs = GroupOutputs(s);
   const size_t panel_stride = s.kernel_h * s.kernel_w * channels * kPanel;
@@ -311,6 +306,22 @@ HWY_NOINLINE inline void ConvGrouped(const ConvArgs& args, size_t begin, size_t 
       offset += lanes / outputs * channels;
     }
   }
+}
+
+HWY_INLINE void ConvGrouped(const ConvArgs& args, size_t begin, size_t end) {
+  if constexpr (kGroupStrips) {
+    if (args.strips && args.plan == ConvPlan::kGrouped) {
+      return ConvGroupStrips<4, VF>(args, begin, end);
+    }
+  }
+  if constexpr (kPairsOfEights) {
+    if (args.strips) return ConvGroupStrips<8, VF>(args, begin, end);
+    if (args.plan == ConvPlan::kEights) return ConvEights(args, begin, end);
+  }
+  if constexpr (!kSmallCode) {
+    if (FoursFit(*args.shape)) return ConvFours(args, begin, end);
+  }
+  ConvSmallGroups(args, begin, end);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

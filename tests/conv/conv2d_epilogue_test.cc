@@ -75,6 +75,10 @@ std::vector<ConvCase> Cases() {
        .height = 3,
        .width = 9,
        .layout = 6},
+      // Groups of eight and of four, in strips.
+      {.shape = Square(3, 24, 24, 3), .images = 2, .height = 5, .width = 12, .has_bias = true},
+      {.shape = Strided(Square(3, 48, 48, 6), 2), .height = 7, .width = 19, .layout = 1},
+      {.shape = Square(3, 32, 32, 8), .height = 3, .width = 9, .has_bias = true, .layout = 3},
       // Groups whose outputs end in the middle of a panel.
       {.shape = {.outputs = 22,
                  .channels = 6,

@@ -2,6 +2,8 @@
 // the edges of panels (16 outputs), vectors and tiles, and the shapes of real networks.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <utility>
 
 #include "tests/conv/conv_case.h"
@@ -233,6 +235,56 @@ TEST(Conv2dShapes, ManyGroups) {
         c.shape.stride_w = 1 + i % 2;
         ++i;
         CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// Small groups whose outputs go down strips: strips that have as many pixels as their tile and
+// those that begin further left, cut anywhere from the top down, with one row of padding or none.
+TEST(Conv2dShapes, StripsOfGroups) {
+  Random random(__LINE__);
+  struct Size {
+    size_t groups, each;
+  };
+  size_t i = 0;
+  for (const Size& size :
+       {Size{2, 8}, Size{3, 8}, Size{7, 8}, Size{2, 4}, Size{4, 4}, Size{10, 4}}) {
+    for (const size_t stride : {1, 2}) {
+      for (size_t across = 4; across <= 23; ++across, ++i) {
+        const size_t channels = size.groups * size.each;
+        ConvCase c{.shape = Strided(Square(3, channels, channels, size.groups), stride),
+                   .images = 1 + i % 2,
+                   .height = 1 + i * 7 % 17,
+                   .width = across * stride - i % stride,
+                   .has_bias = i % 2 == 0,
+                   .data = kAllData[i % 3],
+                   .layout = i};
+        // No padding at all where the image has the size for it.
+        if (i % 5 == 4 && c.height >= 3) c.shape.padding = {};
+        if (i % 5 == 3) c.shape.padding = {0, 1, 0, 1};
+        c.height = std::max(c.height, 3 - c.shape.padding.top - c.shape.padding.bottom);
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// Strips of several lengths one above the other, of images that L2 holds and of one that it does
+// not.
+TEST(Conv2dShapes, StripsOfGroupsOnLargeImages) {
+  Random random(__LINE__);
+  for (const size_t each : {4, 8}) {
+    for (const size_t stride : {1, 2}) {
+      for (const size_t side : {31, 81}) {
+        const size_t channels = side == 81 ? 112 : 56;
+        CheckConv({.shape = Strided(Square(3, channels, channels, channels / each), stride),
+                   .height = side,
+                   .width = side - stride,
+                   .has_bias = stride == 1},
+                  random);
         if (HasFailure()) return;
       }
     }

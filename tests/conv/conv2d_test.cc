@@ -210,6 +210,8 @@ TEST(Conv2d, OneSpecialValueAtEachPlaceOfTheInput) {
                  .padding = {0, 1, 1, 0}},
        .height = 3,
        .width = 5},
+      {.shape = Square(3, 24, 24, 3), .height = 4, .width = 8},
+      {.shape = Square(3, 16, 16, 4), .height = 3, .width = 7},
   };
   for (const ConvCase& c : cases) {
     SCOPED_TRACE(c.Name());
@@ -234,7 +236,7 @@ TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
   Random random(__LINE__);
   for (const Conv2dShape& shape :
        {Square(3, 5, 10), Square(3, 5, 10, 5), Square(3, 8, 10), Square(3, 8, 20),
-        Square(3, 512, 512, 64), Square(3, 16, 16, 16)}) {
+        Square(3, 512, 512, 64), Square(3, 32, 32, 8), Square(3, 16, 16, 16)}) {
     const ConvCase c{.shape = shape, .height = 4, .width = 9};
     ConvRig rig(c, random);
     const size_t terms = TermsPerOutput(c.shape);
@@ -299,12 +301,16 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       Strided(Square(5, 33, 33), 2),
       Dilated(Square(3, 40, 40), 3),
       Square(3, 32, 32, 2),
+      Square(3, 24, 24, 3),
+      Strided(Square(3, 32, 32, 4), 2),
+      Square(3, 16, 16, 4),
+      Strided(Square(3, 32, 32, 8), 2),
       Square(7, 12, 12, 3),
       Square(1, 20, 20),
   };
   size_t negative = 0, positive = 0;
   for (const Conv2dShape& shape : shapes) {
-    for (const size_t side : {1, 2, 4, 7, 10}) {
+    for (const size_t side : {1, 2, 4, 7, 10, 14}) {
       const ConvCase c{.shape = shape, .height = side, .width = side + side % 3};
       SCOPED_TRACE(c.Name());
       ConvRig rig(c, random);
