@@ -93,9 +93,11 @@ constexpr bool kDepthwiseThrees = kSmallCode || kVectorRegisters == 16;
 
 // Pixels of a depthwise tile with a kernel of kWideKernel taps and more: a vector of sums for each,
 // and one of the image (src/conv/depthwise_wide-inl.h). 31x31 on 14x14 takes 0.5 of the time, 21x21
-// 0.6 to 0.7; 13x13 on 28x28 would take 1.1. 0: no such tiles.
+// 0.6, 15x15 0.6 to 0.8. One row or two gain less: 1x31 takes 0.6 to 0.75, 1x19 0.97 to 1.04, 1x15
+// would take 1.06 to 1.13. 0: no such tiles.
 constexpr size_t kRowTileWide = kSmallCode ? 0 : 14;
-constexpr size_t kWideKernel = 20;
+constexpr size_t kWideKernel = kRowTileWide;  // or taps would be first ones and last ones at once
+constexpr size_t kWideKernelOfFewRows = 18;
 
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =
 // 8 sums), so such tiles are wider: 1 x 8 and 2 x 4.

@@ -295,8 +295,11 @@ void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t ch
   taps.stride = s.stride_w * image.pixel_stride;
   taps.step_h = s.dilation_h * image.row_stride;
   taps.step_w = s.dilation_w * image.pixel_stride;
-  taps.rows = TapsInside(static_cast<ptrdiff_t>(first.y), s.kernel_h, s.dilation_h, image.height);
-  if (args.finite) taps.run = taps.rows;
+  // A variable: what has just been stored as two words would be loaded as one, and wait for them.
+  const Inside rows =
+      TapsInside(static_cast<ptrdiff_t>(first.y), s.kernel_h, s.dilation_h, image.height);
+  taps.rows = rows;
+  if (args.finite) taps.run = rows;
   const ptrdiff_t x = static_cast<ptrdiff_t>(first.x);
   const ptrdiff_t last = static_cast<ptrdiff_t>(first.x + (t.pixels - 1) * s.stride_w);
   taps.taps = {TapsInside(x, s.kernel_w, s.dilation_w, image.width).first,

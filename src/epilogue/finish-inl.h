@@ -30,21 +30,22 @@ struct TileOut {
 // The parts of a frequent chain at one tile. Where there is no bias, `bias` points at -0: x + -0 is
 // x for every x, so no branch is needed.
 struct Finish {
-  const float* bias;
-  const float* add;
-  size_t add_stride;
-  float* y;
+  // Not in the order of TileOut: two of its words at once would wait until both are stored.
   size_t y_stride;
+  const float* bias;
+  float* y;
+  const float* add;
   size_t cols;
+  size_t add_stride;
   float lo, hi;
 
   explicit Finish(const TileOut& out)
-      : bias(out.chain->bias == nullptr ? kNoBias : out.chain->bias + out.pos.channel),
-        add(out.chain->add == nullptr ? nullptr : OperandAt(*out.chain->add, out.pos)),
-        add_stride(out.chain->add == nullptr ? 0 : out.chain->add->pixel_stride),
+      : y_stride(out.y_stride),
+        bias(out.chain->bias == nullptr ? kNoBias : out.chain->bias + out.pos.channel),
         y(out.y),
-        y_stride(out.y_stride),
+        add(out.chain->add == nullptr ? nullptr : OperandAt(*out.chain->add, out.pos)),
         cols(out.cols),
+        add_stride(out.chain->add == nullptr ? 0 : out.chain->add->pixel_stride),
         lo(out.chain->lo),
         hi(out.chain->hi) {}
 
@@ -133,16 +134,18 @@ HWY_INLINE void StoreRows(float* tile, VF c00, VF c01, VF c02, VF c03, VF c10, V
   if constexpr (kRows > 5) StoreRow<kVectors>(tile, 5, c50, c51, c52, c53);
 }
 
-// Finishes `cols` outputs of one row that lie in L1, from column c on.
+// Finishes `cols` outputs of one row that lie in L1, from column c on: the row at y, to which the
+// chain adds that at `add`.
 template <bool kAdd>
-HWY_INLINE void FinishStoredRow(const Finish& f, size_t c, size_t cols, const float* from) {
+HWY_INLINE void FinishStoredRow(const Finish& f, size_t c, size_t cols, float* y, const float* add,
+                                const float* from) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   const VF lo = hn::Set(d, f.lo);
   const VF hi = hn::Set(d, f.hi);
   const float* bias = f.bias + c;
-  float* y = f.y + c;
-  const float* add = kAdd ? f.add + c : nullptr;
+  y += c;
+  if constexpr (kAdd) add += c;
   size_t i = 0;
   for (; i + lanes <= cols; i += lanes) {
     FinishVector<true, kAdd>(y + i, Further<kAdd>(add, i), lanes, hn::LoadU(d, bias + i), lo, hi,
@@ -155,15 +158,19 @@ HWY_INLINE void FinishStoredRow(const Finish& f, size_t c, size_t cols, const fl
   }
 }
 
-// The same for rows `stride` floats apart; the outputs may end within them.
-HWY_NOINLINE inline void FinishStored(Finish f, size_t c, size_t rows, const float* tile,
+// The same for rows `stride` floats apart; the outputs may end within them. Not with a Finish of
+// its own: copied in large words, it would wait for the small ones that have just been stored.
+HWY_NOINLINE inline void FinishStored(const Finish& f, size_t c, size_t rows, const float* tile,
                                       size_t stride) {
   const size_t cols = std::min(stride, f.cols - c);
-  for (size_t r = 0; r < rows; ++r, tile += stride, f.Advance(1)) {
-    if (f.add == nullptr) {
-      FinishStoredRow<false>(f, c, cols, tile);
+  float* y = f.y;
+  const float* add = f.add;
+  for (size_t r = 0; r < rows; ++r, tile += stride, y += f.y_stride) {
+    if (add == nullptr) {
+      FinishStoredRow<false>(f, c, cols, y, add, tile);
     } else {
-      FinishStoredRow<true>(f, c, cols, tile);
+      FinishStoredRow<true>(f, c, cols, y, add, tile);
+      add += f.add_stride;
     }
   }
 }
@@ -260,8 +267,10 @@ HWY_NOINLINE inline void FinishTile(const TileOut& out, size_t rows, float* tile
 HWY_INLINE void FinishOneRow(const TileOut& out, float* row) {
   if (!out.chain->in_registers) return FinishTile(out, 1, row, out.cols);
   const Finish finish(out);
-  if (finish.add == nullptr) return FinishStoredRow<false>(finish, 0, out.cols, row);
-  return FinishStoredRow<true>(finish, 0, out.cols, row);
+  if (finish.add == nullptr) {
+    return FinishStoredRow<false>(finish, 0, out.cols, finish.y, nullptr, row);
+  }
+  return FinishStoredRow<true>(finish, 0, out.cols, finish.y, finish.add, row);
 }
 
 // A tile in L1 that belongs `row` rows below and c columns right of `out`; `f` is already there.
