@@ -33,7 +33,8 @@ HWY_INLINE bool FitsTable(const Conv2dShape& s) {
 // Whether tiles are wide (src/conv/depthwise_wide-inl.h).
 HWY_INLINE bool UsesWideTiles(const Conv2dShape& s, bool finite) {
   return kRowTileWide != 0 && finite && !FitsTable(s) && s.stride_w == 1 && s.dilation_w == 1 &&
-         s.kernel_w >= kWideKernel && s.channels >= hn::Lanes(DF());
+         s.kernel_w >= (s.kernel_h > 2 ? kWideKernel : kWideKernelOfFewRows) &&
+         s.channels >= hn::Lanes(DF());
 }
 
 HWY_INLINE size_t ImageBytes(const ConvArgs& args) {
@@ -119,6 +120,24 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   const bool whole = s.channels % lanes == 0 || s.channels >= 12 * lanes;
   return whole && (stride == 2 || bytes <= args.l2 / 2) &&
          (bytes <= args.l1 || lines <= LinesForPixels(args));
+}
+
+// The most pixels that a tile of a depthwise convolution may have, and whether tiles go down
+// strips.
+HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  args.strips = UsesStrips(args);
+  if (args.strips) return StripPixels(s.stride_w);
+  return UsesWideTiles(s, args.finite) ? kRowTileWide : kRowTile;
+}
+
+// Whether a depthwise convolution with dilation runs as several without (ConvPhases). What the
+// chain adds would be as far apart as the pixels. A row of taps alone has little to gain.
+HWY_INLINE bool RunsInPhases(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const bool dilated = (s.kernel_h > 1 && s.dilation_h > 1) || (s.kernel_w > 1 && s.dilation_w > 1);
+  return !kSmallCode && dilated && s.stride_h == 1 && s.stride_w == 1 && args.chain->in_registers &&
+         args.chain->add == nullptr;
 }
 
 // Where the tiles of a scattered output begin, each where the one before ends.

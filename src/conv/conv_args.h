@@ -58,6 +58,7 @@ struct ConvArgs {
                         // that end before it, and follow an inner tile, are inner tiles too
   bool tall;            // tiles are tall (src/common/tall_tile-inl.h)
   bool strips;          // tiles go down strips (src/conv/depthwise_strip-inl.h, group_strip-inl.h)
+  bool phases;          // pixels as far apart as taps run as images of their own (ConvPhases)
   bool flat;            // neither the whole output nor operands of the chain have gaps
   bool scattered;       // y is one row of pixels, whose tiles do not end with the rows of an image
   size_t down, across;  // pixels of an image of the output, whatever form y has taken
@@ -77,6 +78,9 @@ bool IsPointwise(const Conv2dShape& shape);
 // either, and dense ones whose rows would be cut badly. `flat`: as in ConvArgs (IsFlat); the whole
 // output has `height` rows in each image.
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target);
+
+// Cuts the rows of the output into tiles of at most `most` pixels.
+void CutRows(ConvArgs& args, size_t most);
 
 // Units (tiles) [begin, end) of all output rows of all images.
 using ConvKernel = void (*)(const ConvArgs& args, size_t begin, size_t end);

@@ -66,6 +66,8 @@ std::vector<ConvCase> LargeCases() {
        .height = 31,
        .width = 30},
       {.shape = Square(3, 72, 72, 9), .height = 29, .width = 31, .has_bias = true},
+      // Images of pixels that are not neighbours.
+      {.shape = Dilated(Depthwise(80, 1, 5), 3), .height = 33, .width = 35, .has_bias = true},
       // A first layer, whose rows of the image are copied some at a time.
       {.shape =
            {.outputs = 64, .channels = 1, .kernel_h = 10, .kernel_w = 4, .padding = {4, 5, 1, 1}},

@@ -155,8 +155,8 @@ TEST(Conv2dDepthwise, WithEveryKernel) {
 TEST(Conv2dDepthwise, WithWideKernels) {
   Random random(__LINE__);
   size_t i = 0;
-  for (const size_t kernel_w : {20, 25, 31}) {
-    for (const size_t kernel_h : {1, 4, 11}) {
+  for (const size_t kernel_w : {14, 15, 18, 31}) {
+    for (const size_t kernel_h : {1, 2, 3, 11}) {
       for (const size_t padding : {size_t{0}, kernel_w / 2, kernel_w + 9}) {
         for (const size_t width : {1, 6, 7, 8, 13, 14, 15, 29, 45}) {
           if (width + 2 * padding < kernel_w) continue;
@@ -219,6 +219,42 @@ TEST(Conv2dDepthwise, OnLargeImages) {
       c.shape.stride_h = c.shape.stride_w = stride;
       CheckConv(c, random);
       if (HasFailure()) return;
+    }
+  }
+}
+
+// Pixels as far apart as taps run as images of their own: more of them than there are pixels, or
+// images that begin in the padding, or end in it, or lie in it.
+TEST(Conv2dDepthwise, WithDilation) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t kernel : {2, 3, 5, 7}) {
+    for (const size_t down : {1, 2, 3, 5}) {
+      for (const size_t across : {1, 2, 4, 13}) {
+        for (const size_t channels : {16, 37}) {
+          ConvCase c{.shape = Square(kernel, channels, channels, channels),
+                     .images = 1 + i % 2,
+                     .height = 1 + i % 11,
+                     .width = 1 + i * 5 % 23,
+                     .has_bias = i % 2 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          c.shape.dilation_h = down;
+          c.shape.dilation_w = across;
+          const size_t high = down * (kernel - 1), wide = across * (kernel - 1);
+          // As much as keeps the size; more, on one side; or none.
+          c.shape.padding = {high / 2, high - high / 2, wide / 2, wide - wide / 2};
+          if (i % 4 == 1) c.shape.padding = {high + 1, 0, 0, wide + 2};
+          if (i % 4 == 2) {
+            c.shape.padding = {};
+            c.height += high;
+            c.width += wide;
+          }
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
     }
   }
 }

@@ -292,6 +292,8 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       Depthwise(69, 1, 11),
       Depthwise(37, 1, 31),
       Dilated(Depthwise(8), 2),
+      Dilated(Depthwise(37), 2),
+      Dilated(Depthwise(21, 1, 5), 3),
       Square(3, 5, 5),
       Square(3, 8, 8),
       Square(3, 8, 16),
