@@ -148,10 +148,10 @@ struct DepthwiseBlock {
   bool pairs = false;  // rows of a tile run in pairs
 };
 
-// Runs `rows` rows of a tile (DepthwiseTablePixels).
+// Runs `rows` rows of a tile (DepthwiseTablePixels). `to` moves on: a copy of it would load in
+// large words what has just been stored in small ones, and wait for them.
 using DepthwiseTableRows = void (*)(const TapTable::Row* table, const ConvArgs& args, size_t pixels,
-                                    size_t first, size_t shift, const DepthwiseOut& to,
-                                    size_t rows);
+                                    size_t first, size_t shift, DepthwiseOut& to, size_t rows);
 
 // Whether the lines of a tile meet in L1.
 HWY_INLINE bool LinesMeet(const ConvArgs& args) {
@@ -198,14 +198,15 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
       for (size_t c = first, cols; c < end; c += cols) {
         cols = std::min(channels, end - c);
         const size_t shift = i * step + c - first;
-        DepthwiseOut to(ConvOut(args, {t.image, t.row, t.pixel + i * t.pixels, t.pixels}, c, cols));
-        const size_t down = args.y.row_stride;
+        ConvTile here = {t.image, t.row, t.pixel + i * t.pixels, t.pixels};
+        DepthwiseOut to(ConvOut(args, here, c, cols));
         size_t r = 0;
         if constexpr (kPairsOfRows) {
           if (block.pairs && rows >= 2 && t.pixels >= kLeastOfPairs && cols >= hn::Lanes(DF())) {
-            DepthwiseTableTwoRowsPixels(table.pixel, args, t.pixels, c, shift, to, rows / 2);
+            ++here.row;
+            DepthwiseOut below(ConvOut(args, here, c, cols));
+            DepthwiseTableTwoRowsPixels(table.pixel, args, t.pixels, c, shift, to, below, rows / 2);
             r = rows / 2 * 2;
-            to.Down(r, down);
           }
         }
         if (r < rows) {

@@ -315,46 +315,43 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
 template <size_t kTaps, size_t kPixels, size_t kStride>
 HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvArgs& args,
                                          size_t first, size_t at_pixel, size_t shift,
-                                         const DepthwiseOut& to, size_t rows) {
+                                         DepthwiseOut& to, size_t rows) {
   if constexpr (kSmallCode) {
     DepthwiseTableRow<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, to);
   } else {
-    DepthwiseOut here = to;
-    for (; rows != 0; --rows, table += args.shape->stride_h, here.Down(1, args.y.row_stride)) {
-      DepthwiseTableRow<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, here);
+    for (; rows != 0; --rows, table += args.shape->stride_h, to.Down(1, args.y.row_stride)) {
+      DepthwiseTableRow<kTaps, kPixels, kStride>(table, args, first, at_pixel, shift, to);
     }
   }
 }
 
 template <size_t kTaps, size_t kStride>
 HWY_NOINLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArgs& args,
-                                       size_t pixels, size_t first, size_t shift,
-                                       const DepthwiseOut& to, size_t rows) {
-  const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at,
-                                       const DepthwiseOut& here) HWY_ATTR {
-    DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at, shift, here, rows);
+                                       size_t pixels, size_t first, size_t shift, DepthwiseOut& to,
+                                       size_t rows) {
+  const auto run = [&]<size_t kPixels>(Pixels<kPixels>, size_t at) HWY_ATTR {
+    DepthwiseTableChannels<kTaps, kPixels, kStride>(table, args, first, at, shift, to, rows);
   };
   if constexpr (kSmallCode) {
-    DepthwiseOut here = to;
     for (size_t at = 0; at < pixels;) {
       const size_t piece = PieceOf(pixels - at);
-      if (piece == 1) run(Pixels<1>(), at, here);
-      if (piece == 2) run(Pixels<2>(), at, here);
-      if (piece == 4) run(Pixels<4>(), at, here);
-      if (piece == kRowTile) run(Pixels<kRowTile>(), at, here);
+      if (piece == 1) run(Pixels<1>(), at);
+      if (piece == 2) run(Pixels<2>(), at);
+      if (piece == 4) run(Pixels<4>(), at);
+      if (piece == kRowTile) run(Pixels<kRowTile>(), at);
       at += piece;
-      here.finish.Advance(piece);
+      to.finish.Advance(piece);
     }
   } else {
-    ForPixels(pixels, [&]<size_t kPixels>(Pixels<kPixels> p) HWY_ATTR { run(p, 0, to); });
+    ForPixels(pixels, [&]<size_t kPixels>(Pixels<kPixels> p) HWY_ATTR { run(p, 0); });
   }
 }
 
 // The same for a tile and the one below it, `pairs` of them below each other.
 template <size_t kPixels>
 HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable::Row* table, const ConvArgs& args,
-                                                size_t first, size_t shift, DepthwiseOut to,
-                                                size_t pairs) {
+                                                size_t first, size_t shift, DepthwiseOut& to,
+                                                DepthwiseOut& below, size_t pairs) {
   const size_t lanes = hn::Lanes(DF());
   constexpr size_t kPanelStride = 3 * 3 * kPanel;
   const auto weights = [&](size_t c) HWY_ATTR {
@@ -362,8 +359,6 @@ HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable::Row* table, cons
   };
   const size_t cols = to.out.cols;
   const size_t down = args.y.row_stride;
-  DepthwiseOut below = to;
-  below.Down(1, down);
   for (; pairs != 0; --pairs, table += 2, to.Down(2, down), below.Down(2, down)) {
     size_t c = 0;
     for (; c + lanes <= cols; c += lanes) {
@@ -381,9 +376,9 @@ constexpr size_t kLeastOfPairs = 4;
 
 HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable::Row* table, const ConvArgs& args,
                                             size_t pixels, size_t first, size_t shift,
-                                            const DepthwiseOut& to, size_t pairs) {
+                                            DepthwiseOut& to, DepthwiseOut& below, size_t pairs) {
   const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
-    DepthwiseTableTwoRowsChannels<kPixels>(table, args, first, shift, to, pairs);
+    DepthwiseTableTwoRowsChannels<kPixels>(table, args, first, shift, to, below, pairs);
   };
   ForPixels<kLeastOfPairs>(pixels, run);
 }
