@@ -226,7 +226,8 @@ void ConvPhases(const ConvArgs& args, size_t begin, size_t end) {
             y.data + image * y.image_stride + (row + r) * y.row_stride + p * y.pixel_stride;
         part.y.height = QuotientUp(rows - r, down);
         part.y.width = QuotientUp(y.width - p, across);
-        CutRows(part, row_tile(part));
+        part.tiles = QuotientUp(part.y.width, row_tile(part));
+        CutRows(part);
         kernel(part, 0, part.tiles * part.y.height);
       }
     }
@@ -314,13 +315,13 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     origin = {0, 0, (origin.image * height + origin.row) * args.y.width + origin.pixel, 0};
     args.y.width = args.y.images * args.y.height * args.y.width;
     args.y.height = args.y.images = 1;
+    args.tiles = QuotientUp(args.y.width, most);
   }
-  CutRows(args, most);
+  CutRows(args);
 }
 
-void CutRows(ConvArgs& args, size_t most) {
+void CutRows(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
-  args.tiles = QuotientUp(args.y.width, most);
   args.pixels = args.tiles <= 1 ? args.y.width : Quotient(args.y.width, args.tiles);
   args.longer = args.y.width - args.pixels * args.tiles;
   const size_t inner =

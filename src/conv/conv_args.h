@@ -79,8 +79,8 @@ bool IsPointwise(const Conv2dShape& shape);
 // output has `height` rows in each image.
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target);
 
-// Cuts the rows of the output into tiles of at most `most` pixels.
-void CutRows(ConvArgs& args, size_t most);
+// Cuts the rows of the output into args.tiles tiles.
+void CutRows(ConvArgs& args);
 
 // Units (tiles) [begin, end) of all output rows of all images.
 using ConvKernel = void (*)(const ConvArgs& args, size_t begin, size_t end);
