@@ -90,7 +90,7 @@ HWY_INLINE bool UsesGroupStrips(const ConvArgs& args) {
   const size_t size = GroupOutputs(s);
   if (!kGroupStrips || GroupChannels(s) != size || !args.chain->in_registers) return false;
   if (size == 8) {
-    if (lanes == 8 || (s.groups % 2 != 0 && s.groups <= 5 && s.stride_w == 2)) return false;
+    if (lanes != kPanel || (s.groups % 2 != 0 && s.groups <= 5 && s.stride_w == 2)) return false;
   } else if (size != 4 || s.outputs % lanes != 0) {
     return false;
   }

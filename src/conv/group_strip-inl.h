@@ -1,9 +1,9 @@
 // Groups of four or eight inputs and outputs: three by three taps, stride 1 or 2, in strips of
 // outputs from the top down, as those of depthwise convolutions
-// (src/conv/depthwise_strip-inl.h). A vector of the image holds the inputs of one group, two or
-// four. Each input is brought to the lanes that it meets once, for all outputs of the strip that
-// read it; weights are the operands in memory of multiply-adds.
-// Per-target header: include it after hwy/foreach_target.h.
+// (src/conv/depthwise_strip-inl.h). A vector of the image holds the inputs of two groups or four.
+// Each input is brought to the lanes that it meets once, for all outputs of the strip that read it;
+// weights are the operands in memory of multiply-adds. Per-target header: include it after
+// hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_GROUP_STRIP_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_GROUP_STRIP_INL_H_
 #undef LANEFUSE_SRC_CONV_GROUP_STRIP_INL_H_
@@ -18,26 +18,21 @@
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-// Inputs of the lanes of a column of the image, whose groups have kInputs: four are neighbours of
-// the lanes that they meet, and eight are those of all lanes.
-template <size_t kInputs, size_t kLanes, class D>
+// Inputs of the lanes of a column of the image: four are neighbours of the lanes that they meet.
+template <size_t kInputs, class D>
 struct GroupInputs {
-  static_assert(kInputs == 4 || kInputs == kLanes);
+  static_assert(kInputs == 4);
   HWY_INLINE void Find() {}
   template <size_t kInput>
   HWY_INLINE hn::Vec<D> Of(const float* column) const {
-    if constexpr (kInputs == 4) {
-      const auto x = hn::LoadU(D(), column);
-      return hn::Per4LaneBlockShuffle<kInput, kInput, kInput, kInput>(x);
-    } else {
-      return hn::Set(D(), column[kInput]);
-    }
+    const auto x = hn::LoadU(D(), column);
+    return hn::Per4LaneBlockShuffle<kInput, kInput, kInput, kInput>(x);
   }
 };
 
-// Eight of each half of the lanes.
+// Eight are those of one half of sixteen lanes.
 template <class D>
-struct GroupInputs<8, 16, D> {
+struct GroupInputs<8, D> {
   decltype(hn::IndicesFromVec(D(), hn::Zero(hn::RebindToSigned<D>()))) from[8];
 
   HWY_INLINE void Find() {
@@ -72,7 +67,7 @@ struct GroupVector {
   static constexpr size_t kLanes = hn::MaxLanes(D());
   static constexpr size_t kRow = 3 * kInputs * kPanel;  // floats of the weights of a row of taps
   // Groups of eight are packed one by one: two that share a vector must be joined.
-  static constexpr bool kJoined = kInputs == 8 && kLanes == 16;
+  static constexpr bool kJoined = kInputs == 8;
 
   Strip strip;  // its first row begins with the inputs of these groups
   float* y;
@@ -99,7 +94,7 @@ struct GroupStrip {
 
   Vector v;
   StripRow row;  // of the image
-  GroupInputs<kInputs, Vector::kLanes, D> inputs;
+  GroupInputs<kInputs, D> inputs;
 
   static HWY_INLINE void Clear(Sums& s) {
     for (auto& sum : s.row) sum[0] = hn::Zero(D());
