@@ -304,10 +304,10 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       if (plain && s.kernel_w == 3 && s.stride_w == 1) {
         return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 1>);
       }
-      if (!kSmallCode && plain && s.kernel_w == 3) {
-        constexpr size_t kTaps = kSmallCode ? 0 : 3;
-        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels < kTaps,
-                                  kTaps == 0 ? 0 : 2 >);
+    }
+    if constexpr (kDepthwiseThrees && !kSmallCode) {
+      if (plain && s.kernel_w == 3) {
+        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 2>);
       }
     }
     if constexpr (!kSmallCode) {
