@@ -148,18 +148,23 @@ TEST_F(StackOfCalls, GemvLinearAndApplyWithChains) {
 }
 
 TEST_F(StackOfCalls, Conv2dAndPools) {
-  constexpr size_t kSide = 9, kChannels = 48;
+  constexpr size_t kSide = 15, kChannels = 48;
   const std::vector<float> x = Floats(kSide * kSide * kChannels);
   std::vector<float> y(x.size());
   const ImageView<const float> in(x.data(), kSide, kSide, kChannels);
   const ImageView<float> out(y.data(), kSide, kSide, kChannels);
   const ChainData data(kSide * kSide, kChannels, 3);
+  struct Sizes {
+    size_t kernel, stride;
+  };
   for (const size_t groups : {size_t{1}, size_t{4}, kChannels / 8, kChannels / 4, kChannels}) {
-    for (const size_t kernel : {1, 3}) {
+    for (const auto& [kernel, stride] : {Sizes{1, 1}, Sizes{3, 1}, Sizes{3, 2}}) {
       const Conv2dShape shape{.outputs = kChannels,
                               .channels = kChannels,
                               .kernel_h = kernel,
                               .kernel_w = kernel,
+                              .stride_h = stride,
+                              .stride_w = stride,
                               .groups = groups,
                               .padding = {kernel / 2, kernel / 2, kernel / 2, kernel / 2}};
       const std::vector<float> w = Floats(kChannels * kernel * kernel * kChannels / groups);
@@ -167,8 +172,11 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
       PackedConv2d packed;
       ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, packed).ok());
       for (const Chain& chain : FewChains()) {
-        const Epilogue epilogue = data.FusedImage(chain, out);
-        Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, out); });
+        const size_t side = (kSide - 1) / stride + 1;
+        const ImageView<float> part(y.data(), side, side, kChannels);
+        const ChainData values(side * side, kChannels, 3);
+        const Epilogue epilogue = values.FusedImage(chain, part);
+        Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, part); });
       }
     }
   }

@@ -90,6 +90,8 @@ struct GroupStrip {
   static constexpr size_t kColumns = kStride * (kPixels - 1) + 3;
   // Pixels of which few meet a column at a time run in two parts beside each other.
   static constexpr size_t kPart = kVectorRegisters == 32 && kStride == 2 ? 4 : kPixels;
+  // Clang keeps so much for later with stride 2 that it takes 14 KiB of stack.
+  static constexpr bool kInOrder = HWY_COMPILER_CLANG != 0;
   using Sums = StripSums<kPixels, V>;
 
   Vector v;
@@ -158,7 +160,7 @@ struct GroupStrip {
                                      middle, newest, Indices<kInputs>());
     // Nothing is put off until a later column, or inputs and weights would wait for it in memory
     // (AVX2: 0.96 of the time; with 32 registers, where there is more to choose from, 1.05).
-    if constexpr (kVectorRegisters == 16 && kStride == 1) {
+    if constexpr (kInOrder || (kVectorRegisters == 16 && kStride == 1)) {
       for (size_t p = 0; p < kPixels; ++p) {
         if constexpr (Taps::kOldest) asm volatile("" : "+v"(oldest.row[p][0].raw));
         if constexpr (Taps::kMiddle) asm volatile("" : "+v"(middle.row[p][0].raw));
