@@ -92,12 +92,12 @@ constexpr size_t DepthwiseVectors(size_t taps, size_t stride, size_t pixels) {
 constexpr bool kDepthwiseThrees = kSmallCode || kVectorRegisters == 16;
 
 // Pixels of a depthwise tile with a kernel of kWideKernel taps and more: a vector of sums for each,
-// and one of the image (src/conv/depthwise_wide-inl.h). 31x31 on 14x14 takes 0.5 of the time, 21x21
-// 0.6, 15x15 0.6 to 0.8. One row or two gain less: 1x31 takes 0.6 to 0.75, 1x19 0.97 to 1.04, 1x15
-// would take 1.06 to 1.13. 0: no such tiles.
+// and one of the image (src/conv/depthwise_wide-inl.h). 31x31 on 14x14 takes 0.41 to 0.51 of the
+// time, 21x21 0.53 to 0.61, 15x15 0.59 to 0.98. One row or two gain less: 1x31 takes 0.79 to 0.91,
+// 1x25 0.89 to 0.95, 1x19 would take 0.99 to 1.15. 0: no such tiles.
 constexpr size_t kRowTileWide = kSmallCode ? 0 : 14;
 constexpr size_t kWideKernel = kRowTileWide;  // or taps would be first ones and last ones at once
-constexpr size_t kWideKernelOfFewRows = 18;
+constexpr size_t kWideKernelOfFewRows = 24;
 
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =
 // 8 sums), so such tiles are wider: 1 x 8 and 2 x 4.

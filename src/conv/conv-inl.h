@@ -131,8 +131,8 @@ HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   return UsesWideTiles(s, args.finite) ? kRowTileWide : kRowTile;
 }
 
-// Whether a depthwise convolution with dilation runs as several without (ConvPhases). What the
-// chain adds would be as far apart as the pixels. A row of taps alone has little to gain.
+// Whether a depthwise convolution with dilation runs as several without (ConvPhases). Not with a
+// tensor that the chain adds: its pixels would have to be as far apart.
 HWY_INLINE bool RunsInPhases(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const bool dilated = (s.kernel_h > 1 && s.dilation_h > 1) || (s.kernel_w > 1 && s.dilation_w > 1);

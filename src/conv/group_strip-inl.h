@@ -250,20 +250,21 @@ struct GroupStrip {
         Clear(newest);
       }
     } else {
-      // The first row of taps of the second row of outputs and two of the first; what all rows of
-      // taps meet; the last one of the last but one and two of the last. Rows of the image that few
-      // of them meet share the code for one.
+      // Rows of the image that few rows of outputs meet share the code for one of them: the first
+      // row of taps of the second row of outputs and two of the first, before all that meet three;
+      // the last one of the last but one and two of the last, behind them. As a loop over four
+      // steps AVX2 would take 1.3 of the time, in groups of four.
       size_t r = rows > 1 ? 1 : 0, k = 0, end = rows > 1 ? 1 : 3;
       for (;;) {
         AddAlone(r, k, end, two_rows, third, oldest);
-        if (end == 1) {
+        if (end == 1) {  // the second row of outputs has begun
           middle = oldest;
           Clear(oldest);
           r = 0;
           end = 2;
           continue;
         }
-        if (end == 2) {
+        if (end == 2) {  // so has the first
           for (r = 2; r < rows; ++r) {
             Seek(r);
             AddRow<GroupTaps<true, true, true>>(w, oldest, middle, newest);
