@@ -20,6 +20,17 @@ size_t MulAdds(const Stage& s) {
   return work;
 }
 
+// What lies between two stages. Pixels a multiple of 1 KB apart fall into few sets of L1, from
+// where they are pushed before they are written: those have a line between them.
+ImageView<float> Between(size_t images, size_t height, size_t width, size_t channels) {
+  constexpr size_t kFewSets = 1024 / sizeof(float);
+  ImageView<float> view(nullptr, images, height, width, channels);
+  if (channels % kFewSets == 0) view.pixel_stride += kLineFloats;
+  view.row_stride = width * view.pixel_stride;
+  view.image_stride = height * view.row_stride;
+  return view;
+}
+
 }  // namespace
 
 Status Connect(const ImageView<const float>& x, const ImageView<float>* y, Block& block) {
@@ -65,12 +76,12 @@ Status Connect(const ImageView<const float>& x, const ImageView<float>* y, Block
       OutputSize(x.width, p.left, p.right, shape.kernel_w, shape.stride_w, shape.dilation_w);
   if (expands) {
     block.expand.x = x;
-    block.expand.y = ImageView<float>(nullptr, x.images, x.height, x.width, shape.channels);
+    block.expand.y = Between(x.images, x.height, x.width, shape.channels);
     block.depthwise.x = block.expand.y;
   } else {
     block.depthwise.x = x;
   }
-  block.depthwise.y = ImageView<float>(nullptr, x.images, height, width, shape.outputs);
+  block.depthwise.y = Between(x.images, height, width, shape.outputs);
   block.pointwise.x = block.depthwise.y;
   block.pointwise.y = ImageView<float>(nullptr, x.images, height, width, last.outputs);
   if (y == nullptr) return {};
@@ -93,9 +104,9 @@ bool PlanBand(Block& block) {
   const ImageView<float>& y = block.pointwise.y;
   if (y.height == 0) return true;
   size_t row, expanded_row = 0;
-  if (!MulAddSize(middle.width, middle.channels, 0, row)) return false;
+  if (!MulAddSize(middle.width, middle.pixel_stride, 0, row)) return false;
   if (block.expands() &&
-      !MulAddSize(block.expand.y.width, block.expand.y.channels, 0, expanded_row)) {
+      !MulAddSize(block.expand.y.width, block.expand.y.pixel_stride, 0, expanded_row)) {
     return false;
   }
   const Conv2dShape& shape = block.depthwise.w->shape();
