@@ -50,6 +50,20 @@ constexpr bool LeavesOutRows(size_t rows, size_t vectors) {
 // Whether up to eight outputs have tall tiles of eight lanes, with all 32 registers.
 constexpr bool kTallEights = kTallTiles && kVectorRegisters == 32;
 
+// Whether up to eight outputs of few inputs have lanes of pixels (src/conv/pixel_lanes-inl.h):
+// 96x96x3 with 8 outputs and stride 2 takes 0.61 of the time, 64x64x8 0.59, 28x28x1 with 6 outputs
+// of 5x5 taps 0.50; two passes for 16 outputs would take 0.97 to 1.5. The most vectors of pixels in
+// a tile, whose sums, inputs and one weight are 28 registers of 32; rows of taps, and the inputs of
+// one; pixels of a row from which on it gains (14 take 0.74 to 0.88, 12 would take 0.8 to 1.1, 9
+// 1.2); floats of the planes that a tile keeps, less than 4 KiB of stack.
+constexpr bool kPixelLanes = !kSmallCode && kVectorRegisters == 32;
+constexpr size_t kPixelOutputs = 8;
+constexpr size_t kPixelVectors = 3;
+constexpr size_t kPixelRows = 8;
+constexpr size_t kPixelTaps = 32;
+constexpr size_t kPixelWidth = 13;
+constexpr size_t kPlaneFloats = 896;
+
 // Whether two groups of eight outputs each share a vector.
 constexpr bool kPairsOfEights = !kSmallCode && kVectorRegisters == 32;
 
@@ -72,6 +86,10 @@ constexpr bool kDepthwiseStrips = !kSmallCode;
 constexpr size_t StripPixels(size_t stride) {
   return kVectorRegisters == 32 ? 7 : stride == 1 ? 4 : 6;
 }
+
+// Eight channels fill half a vector of sixteen lanes: two pixels share it, and each of three rows
+// has six such vectors. 48x48x8 takes 0.53 to 0.57 of the time, 14x14x8 0.91. 0: none.
+constexpr size_t kStripPairs = !kSmallCode && kVectorRegisters == 32 ? 6 : 0;
 
 // Groups of four and eight do, too, with the inputs of each lane instead of a pixel. Two groups of
 // eight on AVX-512 keep eight vectors that say where each lane finds them: 29 registers or 30.

@@ -190,6 +190,32 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   Check("GlobalAveragePool", kKernel, [&] { return GlobalAveragePool(in, last, pixel); });
 }
 
+TEST_F(StackOfCalls, Conv2dOfEightChannels) {
+  constexpr size_t kSide = 48, kChannels = 8;
+  const std::vector<float> x = Floats(kSide * kSide * kChannels);
+  std::vector<float> y(x.size());
+  const ImageView<const float> in(x.data(), kSide, kSide, kChannels);
+  const ImageView<float> out(y.data(), kSide, kSide, kChannels);
+  const ChainData data(kSide * kSide, kChannels, 3);
+  for (const size_t groups : {size_t{1}, kChannels}) {
+    const Conv2dShape shape{.outputs = kChannels,
+                            .channels = kChannels,
+                            .kernel_h = 3,
+                            .kernel_w = 3,
+                            .groups = groups,
+                            .padding = {1, 1, 1, 1}};
+    const std::vector<float> w = Floats(kChannels * 9 * kChannels / groups);
+    std::vector<std::byte> bytes(PackedConv2d::Bytes(shape));
+    PackedConv2d packed;
+    ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, packed).ok());
+    Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, Epilogue().Act(Relu()), out); });
+    for (const Chain& chain : FewChains()) {
+      const Epilogue epilogue = data.FusedImage(chain, out);
+      Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, out); });
+    }
+  }
+}
+
 TEST_F(StackOfCalls, Blocks) {
   constexpr size_t kSide = 9, kChannels = 36;
   const std::vector<float> x = Floats(kSide * kSide * kChannels);

@@ -7,18 +7,24 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "src/conv/conv2d.cc"
 #include "hwy/foreach_target.h"
-#include "src/conv/conv-inl.h"
+#include "src/conv/pixel_lanes-inl.h"
+#include "src/conv/strips-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) { ConvDense(args, begin, end); }
+void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) {
+  if constexpr (kPixelLanes) {
+    if (args.pixel_lanes) return ConvPixelLanes<VF>(args, begin, end);
+  }
+  ConvDense(args, begin, end);
+}
 
 // The most pixels that a tile may have, and whether tiles are tall, or go down strips.
 size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
-  args.tall = false;
+  args.tall = args.pixel_lanes = false;
   if (args.plan == ConvPlan::kDepthwise) {
     args.phases = RunsInPhases(args);
     return args.phases ? width : DepthwiseRowTile(args);
@@ -29,6 +35,10 @@ size_t ConvRowTile(ConvArgs& args) {
     return StripPixels(s.stride_w);
   }
   if (args.plan != ConvPlan::kDense) return kRowTile;
+  if constexpr (kPixelLanes) {
+    args.pixel_lanes = UsesPixelLanes(args);
+    if (args.pixel_lanes) return PixelVectors(s, width) * kPanel;
+  }
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
@@ -155,6 +165,10 @@ size_t ChooseTiles(ConvArgs& args, int target) {
       if (args.strips) return most;
     }
   }
+  if (args.plan == ConvPlan::kDepthwise && s.outputs == 8 && narrow != target) {
+    const size_t most = choose(target);
+    if (args.pixel_lanes) return most;
+  }
   if (args.plan != ConvPlan::kDense) return choose(s.outputs <= 8 ? narrow : target);
   const size_t outputs = GroupOutputs(s);
   if (outputs > 8) return choose(arch::IndexForOutputs(target, outputs));
@@ -164,7 +178,7 @@ size_t ChooseTiles(ConvArgs& args, int target) {
   const bool pairs = RunsEights(s, target);
   if (narrow != target) {
     const size_t most = choose(target);
-    if (args.strips || args.tall) return most;
+    if (args.strips || args.tall || args.pixel_lanes) return most;
   }
   if (!pairs) return choose(narrow);
   args.plan = ConvPlan::kEights;
@@ -267,6 +281,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .longer = 0,
           .inner_end = 0,
           .tall = false,
+          .pixel_lanes = false,
           .strips = false,
           .phases = false,
           .flat = false,
@@ -306,8 +321,8 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     // worth them where rows cut on their own would leave more than a 32nd of their tiles empty.
     constexpr size_t kMinDepth = 64;
     const size_t depth = DepthOf(s);
-    args.scattered = most <= RunTable::kRows && !args.tall && !args.strips && depth >= kMinDepth &&
-                     (args.tiles * most - args.across) * 32 > args.across;
+    args.scattered = most <= RunTable::kRows && !args.tall && !args.pixel_lanes && !args.strips &&
+                     depth >= kMinDepth && (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;
   }
   if (one_row) {

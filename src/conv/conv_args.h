@@ -57,6 +57,7 @@ struct ConvArgs {
   size_t inner_end;     // the first pixel of a row whose taps leave the image on the right: tiles
                         // that end before it, and follow an inner tile, are inner tiles too
   bool tall;            // tiles are tall (src/common/tall_tile-inl.h)
+  bool pixel_lanes;     // lanes are pixels (src/conv/pixel_lanes-inl.h), in strips pairs of them
   bool strips;          // tiles go down strips (src/conv/depthwise_strip-inl.h, group_strip-inl.h)
   bool phases;          // pixels as far apart as taps run as images of their own (ConvPhases)
   bool flat;            // neither the whole output nor operands of the chain have gaps

@@ -293,6 +293,9 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kDepthwiseStrips) {
     if (args.strips) {
       const size_t most = MostStripRows(args);
+      if constexpr (kStripPairs != 0) {
+        if (args.pixel_lanes) return ForStrips(args, most, begin, end, RunPairStrip<kStripPairs>);
+      }
       if (args.shape->stride_w == 1) return ForStrips(args, most, begin, end, RunStrip<1>);
       return ForStrips(args, most, begin, end, RunStrip<2>);
     }

@@ -15,6 +15,7 @@
 
 #include "src/common/tall_tile-inl.h"
 #include "src/conv/depthwise_table-inl.h"
+#include "src/conv/strips-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
@@ -117,12 +118,13 @@ HWY_NOINLINE inline void FinishStripRow(const TileOut& to, size_t row, float* y,
   FinishTile(here, pixels, tile, stride);
 }
 
-// One vector of channels of a strip.
-template <size_t kPixels, size_t kStride, class V>
+// One vector of channels of a strip; or of pairs of pixels of eight channels each, at stride 1.
+template <size_t kPixels, size_t kStride, class V, bool kPairs = false>
 struct StripVector {
   using D = hn::DFromV<V>;
   using Sums = StripSums<kPixels, V>;
-  static constexpr size_t kColumns = kStride * (kPixels - 1) + 3;
+  static constexpr size_t kAcross = kPairs ? 2 : kStride;  // columns to the next
+  static constexpr size_t kColumns = kAcross * (kPixels - 1) + 3;
 
   StripWeights<V> w;
   StripRow row;  // of the image
@@ -136,6 +138,7 @@ struct StripVector {
   bool plain;         // such lanes can be stored, and the chain is a frequent one without a tensor
   size_t c, skip;     // channel and lane of the first output
   size_t done;        // rows, where they are not plain
+  hn::Mask<D> first_live, last_live;  // lanes of such columns of pairs that are no padding
 
   // Columns kColumn and up of row `from`, the next of which is at `at`: as the first row of taps of
   // `newest`, the second of those outputs above it, `middle`, and the third of the ones above
@@ -146,37 +149,44 @@ struct StripVector {
     constexpr bool kLast = kColumn + 1 == kColumns;
     // Every second column is an index from the one before.
     constexpr bool kIndex = kColumn != 0 && kColumn % 2 == 0;
-    V x = hn::LoadU(D(), kColumn == 0 ? from.first
-                         : kLast      ? from.last
-                         : kIndex     ? at + from.step
-                                      : at);
+    const float* column = kColumn == 0 ? from.first
+                          : kLast      ? from.last
+                          : kIndex     ? at + from.step
+                                       : at;
+    V x = kPairs && kColumn == 0 ? hn::MaskedLoad(first_live, D(), column)
+          : kPairs && kLast      ? hn::MaskedLoad(last_live, D(), column)
+                                 : hn::LoadU(D(), column);
     // Loaded once, where several multiply-adds read it: GCC would make it the operand of each.
-    if constexpr (kFirst + kSecond + kThird > 1 || kColumn % kStride == 0) asm("" : "+v"(x.raw));
+    if constexpr (kFirst + kSecond + kThird > 1 || kColumn % kAcross == 0) asm("" : "+v"(x.raw));
     constexpr auto kEach = Indices<kPixels>();
-    if constexpr (kThird) AddStripColumn<2, kStride, kColumn>(x, w, oldest, kEach);
-    if constexpr (kSecond) AddStripColumn<1, kStride, kColumn>(x, w, middle, kEach);
-    if constexpr (kFirst) AddStripColumn<0, kStride, kColumn>(x, w, newest, kEach);
+    if constexpr (kThird) AddStripColumn<2, kAcross, kColumn>(x, w, oldest, kEach);
+    if constexpr (kSecond) AddStripColumn<1, kAcross, kColumn>(x, w, middle, kEach);
+    if constexpr (kFirst) AddStripColumn<0, kAcross, kColumn>(x, w, newest, kEach);
     if constexpr (!kLast) {
       const float* next = kIndex ? Below(at, 2 * from.step) : at;
       AddColumns<kFirst, kSecond, kThird, kColumn + 1>(from, next, oldest, middle, newest);
     }
   }
 
-  HWY_INLINE void Finished(const Sums& s) {
-    if (HWY_LIKELY(plain)) {
-      const D d;
-      const V add = hn::LoadU(d, bias);
-      const V lower = hn::Set(d, lo);
-      const V upper = hn::Set(d, hi);
-      float* out = y;
-      for (size_t p = 0; p < kPixels; ++p, out += across) {
-        const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.row[p][0], add), lower), upper);
-        if constexpr (kMaskedLoads) {
-          hn::BlendedStore(end, live, d, out);
-        } else {
-          hn::StoreU(end, d, out);
-        }
+  // Pixels go to `out`, and to every `step` floats behind.
+  HWY_INLINE void FinishPlain(const Sums& s, float* out, size_t step) const {
+    const D d;
+    const V add = hn::LoadU(d, bias);
+    const V lower = hn::Set(d, lo);
+    const V upper = hn::Set(d, hi);
+    for (size_t p = 0; p < kPixels; ++p, out += step) {
+      const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.row[p][0], add), lower), upper);
+      if constexpr (kMaskedLoads && !kPairs) {
+        hn::BlendedStore(end, live, d, out);
+      } else {
+        hn::StoreU(end, d, out);
       }
+    }
+  }
+
+  HWY_INLINE void Finished(const Sums& s) {
+    if (kPairs || HWY_LIKELY(plain)) {
+      FinishPlain(s, y, across);
     } else {
       HWY_ALIGN float tile[kPixels * kPanel];
       const size_t lanes = hn::Lanes(D());
@@ -310,7 +320,7 @@ HWY_NOINLINE void StripChannels(const Strip& strip, const ConvArgs& args, size_t
 
 // All channels of `rows` rows of tile t.
 template <size_t kStride>
-HWY_NOINLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows) {
+HWY_NOINLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows, bool /*alone*/) {
   const size_t channels = args.shape->channels;
   const Strip strip = StripAt(args, t, rows);
   const TileOut to = ConvOut(args, t, 0, channels);
@@ -319,26 +329,45 @@ HWY_NOINLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows)
   });
 }
 
-// Runs units (tiles) [begin, end) by run(args, tile, rows), whole rows where there are some, at
-// most `most` at a time. One function for all strips.
-using StripRun = void (*)(const ConvArgs& args, const ConvTile& t, size_t rows);
-HWY_NOINLINE inline void ForStrips(const ConvArgs& args, size_t most, size_t begin, size_t end,
-                                   StripRun run) {
-  most = StripRows(args.y.height, most);
-  TileCursor cursor(args, begin);
-  for (size_t unit = begin; unit < end;) {
-    const ConvTile& t = cursor.tile();
-    if (t.pixel != 0 || end - unit < args.tiles) {
-      run(args, t, 1);
-      ++unit;
-      cursor.Next();
-      continue;
-    }
-    size_t rows = std::min(most, args.y.height - t.row);
-    while (rows * args.tiles > end - unit) --rows;
-    for (size_t i = 0; i < args.tiles; ++i, cursor.Next()) run(args, cursor.tile(), rows);
-    for (size_t r = 1; r < rows; ++r) cursor.SkipRow();
-    unit += rows * args.tiles;
+// All channels, which are eight, of `rows` rows of tile t, kPairs pairs of pixels or fewer. Where
+// it has too few pixels its strip begins further left, and runs pixels of the tile before once
+// more, which another thread may write.
+template <size_t kPairs>
+HWY_NOINLINE void RunPairStrip(const ConvArgs& args, const ConvTile& t, size_t rows, bool alone) {
+  constexpr size_t kPixels = 2 * kPairs;
+  constexpr size_t kEight = kPanel / 2;
+  const DF d;
+  ConvTile all = t;
+  all.pixel = std::max(t.pixel + t.pixels, kPixels) - kPixels;
+  all.pixels = kPixels;
+  const Strip strip = StripAt(args, all, rows);
+  const Chain& chain = *args.chain;
+  StripVector<kPairs, 1, VF, true> v;
+  for (size_t tap = 0; tap < 9; ++tap) {
+    const VF w = hn::LoadU(d, args.panels + tap * kPanel);
+    v.w.of[tap] = hn::ConcatLowerLower(d, w, w);
+  }
+  const float* second = strip.top.second;
+  v.row = {At(second, -kEight), second, At(second, (kPixels - 1) * kEight), kEight};
+  v.down = v.first_down = v.last_down = strip.down;
+  v.first_live = strip.first_down == 0 ? hn::Not(hn::FirstN(d, kEight)) : hn::FirstN(d, kPanel);
+  v.last_live = hn::FirstN(d, strip.last_down == 0 ? kEight : kPanel);
+  float* const y = OutputOf(args, all, 0);
+  alignas(64) float row[kPixels * kEight];
+  v.y = alone ? row : y;
+  v.across = kPanel;
+  v.y_down = args.y.row_stride;
+  alignas(64) float bias[kPanel];
+  for (float* half : {bias, bias + kEight}) {
+    std::copy_n(chain.bias == nullptr ? kNoBias : chain.bias, kEight, half);
+  }
+  v.bias = bias;
+  v.lo = chain.lo;
+  v.hi = chain.hi;
+  v.Run(strip);
+  if (alone) {
+    const size_t front = (t.pixel - all.pixel) * kEight;
+    std::copy_n(row + front, t.pixels * kEight, y + front);
   }
 }
 

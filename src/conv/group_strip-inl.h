@@ -326,7 +326,8 @@ HWY_NOINLINE void RunJoinedVector(const ConvArgs& args, const GroupVector<kInput
 // All groups of `rows` rows of tile t. Where it has too few pixels its strip begins further left,
 // and some are not stored. The lanes of the last vector end with the last channel.
 template <size_t kInputs, class V>
-HWY_NOINLINE void RunGroupStrip(const ConvArgs& args, const ConvTile& t, size_t rows) {
+HWY_NOINLINE void RunGroupStrip(const ConvArgs& args, const ConvTile& t, size_t rows,
+                                bool /*alone*/) {
   using Vector = GroupVector<kInputs, V>;
   constexpr size_t kPanelStride = 3 * Vector::kRow;  // of a panel
   HWY_ALIGN float two_rows[Vector::kJoined ? 2 * Vector::kRow : 1];

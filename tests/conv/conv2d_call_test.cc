@@ -66,6 +66,9 @@ std::vector<ConvCase> LargeCases() {
        .height = 31,
        .width = 30},
       {.shape = Square(3, 72, 72, 9), .height = 29, .width = 31, .has_bias = true},
+      // Few outputs, whose vectors are pixels, and eight channels, of which two pixels share one.
+      {.shape = Square(3, 4, 8), .height = 100, .width = 112, .has_bias = true},
+      {.shape = Depthwise(8), .height = 163, .width = 187, .layout = 7},
       // Images of pixels that are not neighbours.
       {.shape = Dilated(Depthwise(80, 1, 5), 3), .height = 33, .width = 35, .has_bias = true},
       // A first layer, whose rows of the image are copied some at a time.
@@ -212,6 +215,8 @@ std::vector<ConvCase> SmallCases() {
        .images = 3,
        .height = 1,
        .width = 2},
+      {.shape = Square(3, 3, 7), .images = 3, .height = 4, .width = 20},
+      {.shape = Depthwise(8), .images = 3, .height = 4, .width = 20, .layout = 7},
       // Groups of eight, whose tiles cross rows and images, and of four.
       {.shape = {.outputs = 32,
                  .channels = 32,

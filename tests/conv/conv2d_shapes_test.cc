@@ -316,7 +316,7 @@ TEST(Conv2dShapes, GroupsWithOddChannels) {
 
 TEST(Conv2dShapes, SeveralImagesWithGaps) {
   Random random(__LINE__);
-  for (size_t layout = 0; layout < 7; ++layout) {
+  for (size_t layout = 0; layout < 8; ++layout) {
     for (const size_t groups : {1, 6}) {
       for (const size_t kernel : {1, 3}) {
         CheckConv({.shape = Square(kernel, 6, 18, groups),

@@ -212,6 +212,8 @@ TEST(Conv2d, OneSpecialValueAtEachPlaceOfTheInput) {
        .width = 5},
       {.shape = Square(3, 24, 24, 3), .height = 4, .width = 8},
       {.shape = Square(3, 16, 16, 4), .height = 3, .width = 7},
+      {.shape = Square(3, 3, 7), .height = 3, .width = 18},
+      {.shape = Depthwise(8), .height = 3, .width = 15, .layout = 7},
   };
   for (const ConvCase& c : cases) {
     SCOPED_TRACE(c.Name());
@@ -236,8 +238,8 @@ TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
   Random random(__LINE__);
   for (const Conv2dShape& shape :
        {Square(3, 5, 10), Square(3, 5, 10, 5), Square(3, 8, 10), Square(3, 8, 20),
-        Square(3, 512, 512, 64), Square(3, 32, 32, 8), Square(3, 16, 16, 16)}) {
-    const ConvCase c{.shape = shape, .height = 4, .width = 9};
+        Square(3, 512, 512, 64), Square(3, 32, 32, 8), Square(3, 16, 16, 16), Square(3, 3, 8)}) {
+    const ConvCase c{.shape = shape, .height = 4, .width = shape.outputs == 8 ? size_t{17} : 9};
     ConvRig rig(c, random);
     const size_t terms = TermsPerOutput(c.shape);
     for (const float special : {kInf, -kInf, kNaN}) {
@@ -312,8 +314,11 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
   };
   size_t negative = 0, positive = 0;
   for (const Conv2dShape& shape : shapes) {
-    for (const size_t side : {1, 2, 4, 7, 10, 14}) {
-      const ConvCase c{.shape = shape, .height = side, .width = side + side % 3};
+    for (const size_t side : {1, 2, 4, 7, 10, 14, 15}) {
+      const ConvCase c{.shape = shape,
+                       .height = side,
+                       .width = side + side % 3,
+                       .layout = side == 15 ? size_t{7} : 0};
       SCOPED_TRACE(c.Name());
       ConvRig rig(c, random);
       rig.x.Writable();

@@ -36,6 +36,7 @@ inline Layout LayoutNumber(size_t i) {
       {.pixel_gap = 1, .row_gap = 1, .image_gap = 1},
       {.offset = 3},
       {.pixel_gap = 13, .image_gap = 7, .guard = Guard::kAtBegin},
+      {},  // before the first one: neither input nor output has gaps
   };
   return kLayouts[i % std::size(kLayouts)];
 }

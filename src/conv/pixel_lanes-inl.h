@@ -1,0 +1,363 @@
+// Dense convolution with up to eight outputs of few inputs, as the first layers of small networks:
+// lanes are pixels of a row, and weights are what a multiply-add broadcasts, so that vectors are
+// full where outputs would fill half of one. The rows that a row of outputs reads are taken apart
+// into planes of every n-th float, where n is the distance of two pixels: what 16 pixels read as
+// one tap lies side by side there. Tiles go down the image, so that each row is taken apart once.
+// Per-target header: include it after hwy/foreach_target.h.
+#if defined(LANEFUSE_SRC_CONV_PIXEL_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LANEFUSE_SRC_CONV_PIXEL_LANES_INL_H_
+#undef LANEFUSE_SRC_CONV_PIXEL_LANES_INL_H_
+#else
+#define LANEFUSE_SRC_CONV_PIXEL_LANES_INL_H_
+#endif
+
+#include <algorithm>
+#include <utility>
+
+#include "src/conv/strips-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lanefuse::HWY_NAMESPACE {
+
+// What a tile of a shape needs, in floats.
+struct PixelPlanes {
+  size_t apart;   // two pixels; as many planes does a row have
+  size_t length;  // of a row of taps
+  size_t stride;  // from a plane to the next: all pixels and the taps behind the last
+  size_t row;     // all planes of a row
+
+  PixelPlanes(const Conv2dShape& s, size_t vectors)
+      : apart(s.stride_w * s.channels),
+        length(s.kernel_w * s.channels),
+        stride(vectors * kPanel + static_cast<uint32_t>(length - 1) / static_cast<uint32_t>(apart)),
+        row(apart * stride) {}
+};
+
+// The widest row of pixels: sizes of less than 32 bits.
+constexpr size_t kPixelMostWidth = size_t{1} << 24;
+
+// Vectors of pixels that a tile of `width` pixels has: what leaves the fewest lanes empty. A single
+// one, whose sums wait for each other, takes 4/3 of the time. 0: too many rows of taps.
+HWY_NOINLINE inline size_t PixelVectors(const Conv2dShape& s, size_t width) {
+  size_t best = 0;
+  uint32_t least = 0;
+  for (uint32_t vectors = kPixelVectors; vectors != 0; --vectors) {
+    if (s.kernel_h * PixelPlanes(s, vectors).row > kPlaneFloats) continue;
+    const auto pixels = static_cast<uint32_t>(width);
+    constexpr uint32_t kLanes = kPanel;
+    const uint32_t tiles = (pixels + vectors * kLanes - 1) / (vectors * kLanes);
+    const uint32_t each = ((pixels + tiles - 1) / tiles + kLanes - 1) / kLanes;
+    const uint32_t work = tiles * each * (vectors == 1 ? 4u : 3u);
+    if (best != 0 && work >= least) continue;
+    best = vectors;
+    least = work;
+  }
+  return best;
+}
+
+// Every third float of three vectors, from the first on, the second and the third: the lanes of two
+// lookups, in the first two vectors, and in what that finds and the third.
+struct Thirds {
+  alignas(64) int32_t first[3][kPanel], second[3][kPanel];
+  constexpr Thirds() : first(), second() {
+    for (int32_t plane = 0; plane < 3; ++plane) {
+      for (int32_t i = 0; i < 16; ++i) {
+        const int32_t at = plane + 3 * i;
+        first[plane][i] = at % 32;
+        second[plane][i] = at < 32 ? i : at - 16;
+      }
+    }
+  }
+};
+
+// Plane i of kPlanes vectors: every kPlanes-th float, from float i on.
+template <size_t kPlanes, class V>
+HWY_INLINE void TakeApart(V* v) {
+  const hn::DFromV<V> d;
+  if constexpr (kPlanes == 3) {
+    static constexpr Thirds kThirds;
+    const hn::RebindToSigned<hn::DFromV<V>> di;
+    const V a = v[0], b = v[1], c = v[2];
+    for (size_t i = 0; i < 3; ++i) {
+      const auto first = hn::IndicesFromVec(d, hn::Load(di, kThirds.first[i]));
+      const auto second = hn::IndicesFromVec(d, hn::Load(di, kThirds.second[i]));
+      v[i] = hn::TwoTablesLookupLanes(d, hn::TwoTablesLookupLanes(d, a, b, first), c, second);
+    }
+  } else if constexpr (kPlanes > 1) {
+    constexpr size_t kHalf = kPlanes / 2;
+    V even[kHalf], odd[kHalf];
+    for (size_t i = 0; i < kHalf; ++i) {
+      even[i] = hn::ConcatEven(d, v[2 * i + 1], v[2 * i]);
+      odd[i] = hn::ConcatOdd(d, v[2 * i + 1], v[2 * i]);
+    }
+    TakeApart<kHalf>(even);
+    TakeApart<kHalf>(odd);
+    for (size_t i = 0; i < kHalf; ++i) {
+      v[2 * i] = even[i];
+      v[2 * i + 1] = odd[i];
+    }
+  }
+}
+
+// A row of the image: `floats` of them, and zeros on both sides.
+struct PixelRow {
+  const float* data;
+  size_t floats;
+};
+
+// Takes floats of `row` from `at` on apart: kPlanes of them for each pixel of `vectors` vectors,
+// and those of the last pixel's taps that lie behind.
+template <size_t kPlanes, class V>
+HWY_NOINLINE void TakeRowApart(const PixelRow& row, size_t at, size_t vectors,
+                               const PixelPlanes& planes, float* to) {
+  const hn::DFromV<V> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  for (size_t n = 0; n < vectors; ++n, at += kPlanes * kPanel, to += kPanel) {
+    V v[kPlanes];
+    if (HWY_LIKELY(at < row.floats && row.floats - at >= kPlanes * kPanel)) {
+      for (size_t i = 0; i < kPlanes; ++i) v[i] = hn::LoadU(d, row.data + at + i * kPanel);
+    } else {
+      for (size_t i = 0; i < kPlanes; ++i) {
+        const size_t from = at + i * kPanel;  // before the row it wraps, and is behind it
+        const auto lanes = hn::Add(hn::Iota(du, 0), hn::Set(du, static_cast<uint32_t>(from)));
+        const auto inside = hn::Lt(lanes, hn::Set(du, static_cast<uint32_t>(row.floats)));
+        v[i] = hn::MaskedLoad(hn::RebindMask(d, inside), d, At(row.data, from));
+      }
+    }
+    TakeApart<kPlanes>(v);
+    for (size_t i = 0; i < kPlanes; ++i) hn::StoreU(v[i], d, to + i * planes.stride);
+  }
+  for (size_t i = 0; i + kPlanes < planes.length; ++i, ++at) {
+    to[i % kPlanes * planes.stride + i / kPlanes] = at < row.floats ? row.data[at] : 0.0f;
+  }
+}
+
+using RowTaker = void (*)(const PixelRow& row, size_t at, size_t vectors, const PixelPlanes& planes,
+                          float* to);
+template <class V>
+HWY_INLINE RowTaker RowTakerFor(size_t planes) {
+  switch (planes) {
+    case 1:
+      return TakeRowApart<1, V>;
+    case 2:
+      return TakeRowApart<2, V>;
+    case 3:
+      return TakeRowApart<3, V>;
+    case 4:
+      return TakeRowApart<4, V>;
+    case 6:
+      return TakeRowApart<6, V>;
+    default:
+      return TakeRowApart<8, V>;
+  }
+}
+
+HWY_INLINE bool UsesPixelLanes(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t apart = s.stride_w * s.channels;
+  return kPixelLanes && s.groups == 1 && s.outputs <= kPixelOutputs && apart <= 8 && apart != 5 &&
+         apart != 7 && s.kernel_w > 1 && s.kernel_h <= kPixelRows &&
+         s.kernel_w * s.channels <= kPixelTaps && (s.dilation_h | s.dilation_w) == 1 &&
+         args.x.pixel_stride == s.channels && args.x.width <= kPixelMostWidth &&
+         args.y.width <= kPixelMostWidth && args.chain->in_registers &&
+         args.chain->add == nullptr && args.y.width >= kPixelWidth &&
+         PixelVectors(s, args.y.width) != 0;
+}
+
+// A tile of pixels, whose rows are `out` and those below.
+struct PixelTile {
+  const ConvArgs* args;
+  PixelPlanes planes;
+  RowTaker take;
+  const float* x;  // the first row that is read; it may lie above the image
+  size_t at;       // the first float that its first pixel reads; it may lie left of the image
+  size_t y;        // that row
+  size_t rows, vectors, pixels;
+  float* out;
+  const float* bias;
+  uint16_t tap[kPixelTaps];  // where they lie in the planes of a row
+
+  PixelTile(const ConvArgs& of, size_t most) : args(&of), planes(*of.shape, most) {}
+};
+
+// Transposes 4x4 lanes of each 128 bits.
+template <class V>
+HWY_INLINE void TransposeLanes(V& a, V& b, V& c, V& e) {
+  const hn::DFromV<V> d;
+  const hn::RepartitionToWide<decltype(d)> wide;
+  const auto ab = hn::BitCast(wide, hn::InterleaveLower(d, a, b));
+  const auto ce = hn::BitCast(wide, hn::InterleaveLower(d, c, e));
+  const auto ab2 = hn::BitCast(wide, hn::InterleaveUpper(d, a, b));
+  const auto ce2 = hn::BitCast(wide, hn::InterleaveUpper(d, c, e));
+  a = hn::BitCast(d, hn::InterleaveLower(wide, ab, ce));
+  b = hn::BitCast(d, hn::InterleaveUpper(wide, ab, ce));
+  c = hn::BitCast(d, hn::InterleaveLower(wide, ab2, ce2));
+  e = hn::BitCast(d, hn::InterleaveUpper(wide, ab2, ce2));
+}
+
+// Transposes 4x4 parts of 128 bits.
+template <class V>
+HWY_INLINE void TransposeBlocks(V& a, V& b, V& c, V& e) {
+  const hn::DFromV<V> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  alignas(64) static constexpr int32_t kLower[kPanel] = {0, 1, 2, 3, 16, 17, 18, 19,
+                                                         4, 5, 6, 7, 20, 21, 22, 23};
+  const auto lower = hn::IndicesFromVec(d, hn::Load(di, kLower));
+  const auto upper = hn::IndicesFromVec(d, hn::Xor(hn::Load(di, kLower), hn::Set(di, 8)));
+  const V ab = hn::TwoTablesLookupLanes(d, a, b, lower);
+  const V ce = hn::TwoTablesLookupLanes(d, c, e, lower);
+  const V ab2 = hn::TwoTablesLookupLanes(d, a, b, upper);
+  const V ce2 = hn::TwoTablesLookupLanes(d, c, e, upper);
+  a = hn::ConcatLowerLower(d, ce, ab);
+  b = hn::ConcatUpperUpper(d, ce, ab);
+  c = hn::ConcatLowerLower(d, ce2, ab2);
+  e = hn::ConcatUpperUpper(d, ce2, ab2);
+}
+
+// Writes eight outputs of 16 pixels, the first `pixels` of them.
+template <class V>
+HWY_INLINE void StorePixels(V (&s)[kPixelOutputs], const ConvArgs& args, size_t pixels, float* y) {
+  const hn::DFromV<V> d;
+  const hn::Half<decltype(d)> half;
+  const size_t stride = args.y.pixel_stride;
+  // Four outputs of pixels 0, 4, 8 and 12 in one vector, of 1, 5, 9 and 13 in the next; then all of
+  // two neighbours.
+  TransposeLanes(s[0], s[1], s[2], s[3]);
+  TransposeLanes(s[4], s[5], s[6], s[7]);
+  TransposeBlocks(s[0], s[4], s[1], s[5]);
+  TransposeBlocks(s[2], s[6], s[3], s[7]);
+  const V pair[] = {s[0], s[2], s[4], s[6], s[1], s[3], s[5], s[7]};
+  if (HWY_LIKELY(pixels >= kPanel && stride == kPixelOutputs && args.y.channels == kPixelOutputs)) {
+    for (size_t i = 0; i < 8; ++i) hn::StoreU(pair[i], d, y + i * kPanel);
+    return;
+  }
+  const auto live = hn::FirstN(half, args.y.channels);
+  for (size_t i = 0; i < 8; ++i) {
+    auto upper = hn::UpperHalf(half, pair[i]);
+    // Its own instruction: an extraction straight to memory would touch the lanes left out, too.
+    asm("" : "+v"(upper.raw));
+    if (2 * i < pixels) hn::BlendedStore(hn::LowerHalf(half, pair[i]), live, half, y);
+    if (2 * i + 1 < pixels) hn::BlendedStore(upper, live, half, y + stride);
+    y += 2 * stride;
+  }
+}
+
+// s += the inputs x of an output's pixels * a weight of that output.
+template <size_t kVectors, class V, size_t... kVector>
+HWY_INLINE void AddInputs(const V* x, V w, V* s, std::index_sequence<kVector...>) {
+  ((s[kVector] = Fma(x[kVector], w, s[kVector])), ...);
+}
+template <size_t kVectors, class V, size_t... kOutput>
+HWY_INLINE void AddTapOfPixels(const V* x, const float* w, V (*s)[kVectors],
+                               std::index_sequence<kOutput...>) {
+  (AddInputs<kVectors>(x, hn::Set(hn::DFromV<V>(), w[kOutput]), s[kOutput], Indices<kVectors>()),
+   ...);
+}
+
+// A row of outputs, which reads the planes at `rows`.
+template <size_t kVectors, class V>
+HWY_NOINLINE void PixelsOfRow(const PixelTile& t, const float* const* rows, float* y) {
+  const hn::DFromV<V> d;
+  const Chain& chain = *t.args->chain;
+  V s[kPixelOutputs][kVectors];
+  for (auto& sums : s) {
+    for (V& sum : sums) sum = hn::Zero(d);
+  }
+  const float* w = t.args->panels;
+  for (size_t ky = 0; ky < t.args->shape->kernel_h; ++ky) {
+    const float* row = rows[ky];
+    const uint16_t* tap = t.tap;
+    const uint16_t* const end = tap + t.planes.length;
+    for (; tap != end; ++tap, w += kPanel) {
+      V x[kVectors];
+      for (size_t v = 0; v < kVectors; ++v) x[v] = hn::LoadU(d, row + *tap + v * kPanel);
+      AddTapOfPixels<kVectors>(x, w, s, Indices<kPixelOutputs>());
+    }
+  }
+  const V lo = hn::Set(d, chain.lo);
+  const V hi = hn::Set(d, chain.hi);
+  size_t pixels = t.pixels;
+  for (size_t v = 0; v < kVectors; ++v) {
+    V ends[kPixelOutputs];
+    for (size_t o = 0; o < kPixelOutputs; ++o) {
+      ends[o] = MinKeepNaN(MaxKeepNaN(hn::Add(s[o][v], hn::Set(d, t.bias[o])), lo), hi);
+    }
+    StorePixels(ends, *t.args, pixels, y);
+    y += kPanel * t.args->y.pixel_stride;
+    pixels -= std::min(pixels, kPanel);
+  }
+}
+
+// All rows of a tile. Rows of the image stay in their place, each as long as it is wanted.
+template <class V>
+HWY_NOINLINE void PixelsOfRows(const PixelTile& t) {
+  HWY_ALIGN float planes[kPlaneFloats];
+  const float* rows[kPixelRows];
+  const Conv2dShape& s = *t.args->shape;
+  const ImageView<const float>& x = t.args->x;
+  const size_t size = t.planes.row;
+  const size_t end = s.kernel_h * size;
+  size_t taken = 0;  // rows of the image
+  float* out = t.out;
+  for (size_t r = 0, first = 0; r < t.rows; ++r) {
+    size_t place = first;  // of the first row of taps
+    for (size_t ky = 0; ky < s.kernel_h; ++ky) {
+      float* const to = planes + place;
+      const size_t row = r * s.stride_h + ky;
+      if (row >= taken) {
+        const size_t here = t.y + row;
+        t.take({At(t.x, row * x.row_stride), here < x.height ? x.width * s.channels : 0}, t.at,
+               t.vectors, t.planes, to);
+        taken = row + 1;
+      }
+      rows[ky] = to;
+      place = place + size == end ? 0 : place + size;
+    }
+    if (t.vectors == 3) {
+      PixelsOfRow<3, V>(t, rows, out);
+    } else if (t.vectors == 2) {
+      PixelsOfRow<2, V>(t, rows, out);
+    } else {
+      PixelsOfRow<1, V>(t, rows, out);
+    }
+    out += t.args->y.row_stride;
+    for (size_t i = 0; i < s.stride_h; ++i) first = first + size == end ? 0 : first + size;
+  }
+}
+
+template <class V>
+HWY_NOINLINE void RunPixelTile(const ConvArgs& args, const ConvTile& tile, size_t rows,
+                               bool /*alone*/) {
+  const Conv2dShape& s = *args.shape;
+  PixelTile t(args, QuotientUp(tile.pixels, kPanel));
+  float bias[kPixelOutputs] = {};
+  std::copy_n(args.chain->bias == nullptr ? kNoBias : args.chain->bias, s.outputs, bias);
+  t.bias = bias;
+  t.take = RowTakerFor<V>(t.planes.apart);
+  t.y = tile.row * s.stride_h - s.padding.top;
+  t.x = At(args.x.data, tile.image * args.x.image_stride + t.y * args.x.row_stride);
+  t.at = (tile.pixel * s.stride_w - s.padding.left) * s.channels;
+  t.rows = rows;
+  t.vectors = QuotientUp(tile.pixels, kPanel);
+  t.pixels = tile.pixels;
+  t.out = OutputOf(args, tile, 0);
+  for (size_t i = 0, plane = 0, behind = 0; i < t.planes.length; ++i) {
+    t.tap[i] = static_cast<uint16_t>(plane * t.planes.stride + behind);
+    if (++plane == t.planes.apart) {
+      plane = 0;
+      ++behind;
+    }
+  }
+  PixelsOfRows<V>(t);
+}
+
+// Units (tiles) [begin, end).
+template <class V>
+HWY_INLINE void ConvPixelLanes(const ConvArgs& args, size_t begin, size_t end) {
+  ForStrips(args, args.y.height, begin, end, RunPixelTile<V>);
+}
+
+}  // namespace lanefuse::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LANEFUSE_SRC_CONV_PIXEL_LANES_INL_H_

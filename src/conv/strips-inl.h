@@ -1,0 +1,159 @@
+// Which convolutions run in strips of several rows of the output, and the loop that runs those.
+// Per-target header: include it after hwy/foreach_target.h.
+#if defined(LANEFUSE_SRC_CONV_STRIPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LANEFUSE_SRC_CONV_STRIPS_INL_H_
+#undef LANEFUSE_SRC_CONV_STRIPS_INL_H_
+#else
+#define LANEFUSE_SRC_CONV_STRIPS_INL_H_
+#endif
+
+#include <algorithm>
+
+#include "src/conv/conv-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lanefuse::HWY_NAMESPACE {
+
+HWY_INLINE size_t ImageBytes(const ConvArgs& args) {
+  return args.x.height * args.x.width * args.x.channels * sizeof(float);
+}
+
+// Lines of L1 into whose sets pixels fall that lie a power of two apart.
+HWY_INLINE size_t LinesForPixels(const ConvArgs& args) {
+  constexpr size_t kPage = 4096;  // of memory: a line for each set
+  const size_t bytes = args.x.pixel_stride * sizeof(float);
+  return Quotient(args.l1, std::min(bytes & (~bytes + 1), kPage));
+}
+
+// Rows of outputs that a strip of a depthwise convolution goes down, in equal parts: all, where the
+// image is small, so that weights are loaded seldom and rows of the image once. Of larger ones nine
+// rows of the image: what comes from L2 is asked for in advance in the order of channels, which a
+// strip leaves the longer alone the lower it is (28x28x192 with AVX-512, in strips of 4, 7 and 14
+// rows: 0.97, 0.87 and 1.03 of the time of pairs of rows; stride 2, of 2, 4 and 7: 1.02, 0.88 and
+// 1.10). Vectors of half a line go down less far at stride 2 (24x24x32: 0.84 with 6 rows, 0.99 with
+// 12), and beyond L2 no strip does (112x112x64: 1.1 with 4 rows).
+HWY_INLINE size_t MostStripRows(const ConvArgs& args) {
+  const bool one = args.shape->stride_h == 1;
+  const bool small = ImageBytes(args) <= args.strip_image;
+  if (small && (one || kVectorRegisters == 32)) return 14;
+  return small || one ? 7 : ImageBytes(args) <= args.l2 ? 4 : 1;
+}
+
+// The rows of the first of `height` in equal parts of at most `most`.
+HWY_INLINE size_t StripRows(size_t height, size_t most) {
+  return QuotientUp(height, QuotientUp(height, most));
+}
+
+// Runs units (tiles) [begin, end) by run(args, tile, rows, alone), whole rows where there are some,
+// at most `most` at a time; `alone`, where the rest of a row may be another thread's. One function
+// for all strips.
+using StripRun = void (*)(const ConvArgs& args, const ConvTile& t, size_t rows, bool alone);
+HWY_NOINLINE inline void ForStrips(const ConvArgs& args, size_t most, size_t begin, size_t end,
+                                   StripRun run) {
+  most = StripRows(args.y.height, most);
+  TileCursor cursor(args, begin);
+  for (size_t unit = begin; unit < end;) {
+    const ConvTile& t = cursor.tile();
+    if (t.pixel != 0 || end - unit < args.tiles) {
+      run(args, t, 1, true);
+      ++unit;
+      cursor.Next();
+      continue;
+    }
+    size_t rows = std::min(most, args.y.height - t.row);
+    while (rows * args.tiles > end - unit) --rows;
+    for (size_t i = 0; i < args.tiles; ++i, cursor.Next()) run(args, cursor.tile(), rows, false);
+    for (size_t r = 1; r < rows; ++r) cursor.SkipRow();
+    unit += rows * args.tiles;
+  }
+}
+
+// Whether strips can run a shape: three by three taps, no more than a row and a column of the
+// padding on each side, `channels` or more.
+HWY_NOINLINE inline bool FitsStrips(const ConvArgs& args, size_t channels) {
+  const Conv2dShape& s = *args.shape;
+  const size_t stride = s.stride_w;
+  return args.finite && s.channels >= channels && s.kernel_h == 3 && s.kernel_w == 3 &&
+         s.stride_h == stride && stride <= 2 && (s.dilation_h | s.dilation_w) == 1 &&
+         s.padding.top <= 1 && s.padding.left <= 1 &&
+         (args.y.height - 1) * stride + 2 <= args.x.height + s.padding.top &&
+         (args.y.width - 1) * stride + 2 <= args.x.width + s.padding.left;
+}
+
+// Whether groups of four or eight inputs and outputs go down strips (src/conv/group_strip-inl.h),
+// which end in registers alone: other chains are rare, and would take more stack than is stated.
+// With an odd number of eights on sixteen lanes the last but one runs twice; stride 2, where a
+// vector is read for fewer pixels, gains less than that with a few (three groups would take 1.09,
+// five 1.00).
+HWY_INLINE bool UsesGroupStrips(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t lanes = hn::Lanes(DF());
+  const size_t size = GroupOutputs(s);
+  if (!kGroupStrips || GroupChannels(s) != size || !args.chain->in_registers) return false;
+  if (size == 8) {
+    if (lanes != kPanel || (s.groups % 2 != 0 && s.groups <= 5 && s.stride_w == 2)) return false;
+  } else if (size != 4 || s.outputs % lanes != 0) {
+    return false;
+  }
+  // Pixels that two strips run: 5x5 and 6x6 would take 1.1 to 1.5 in strips of four.
+  const size_t pixels = StripPixels(s.stride_w);
+  return FitsStrips(args, lanes) &&
+         (args.y.width == pixels || args.y.width >= std::max<size_t>(pixels, 7));
+}
+
+// Whether depthwise convolutions go down strips (src/conv/depthwise_strip-inl.h): those with no
+// more than a row and a column of the padding on each side. Where a vector is half a line of the
+// cache, the line must still be in L1 when the other half is wanted: pixels that fall into the same
+// sets (28x28x256) and large images would take 1.0 to 1.4.
+HWY_INLINE bool UsesStrips(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t lanes = hn::Lanes(DF());
+  const size_t stride = s.stride_w;
+  if (!kDepthwiseStrips || !FitsStrips(args, lanes)) return false;
+  if (lanes == kPanel) return true;
+  const size_t bytes = ImageBytes(args);
+  if (stride == 2 && bytes > args.l2) return false;
+  const size_t rows = StripRows(args.y.height, MostStripRows(args));
+  const size_t pixels = std::min(StripPixels(stride), args.y.width);
+  const size_t lines = ((rows - 1) * stride + 3) * ((pixels - 1) * stride + 3) + rows * pixels;
+  // Stores of a part of a vector go by way of L1 there, which takes as long as some whole ones: 16
+  // vectors with such an end take 0.81 of the time, 9 would take 1.2.
+  const bool whole = s.channels % lanes == 0 || s.channels >= 12 * lanes;
+  return whole && (stride == 2 || bytes <= args.l2 / 2) &&
+         (bytes <= args.l1 || lines <= LinesForPixels(args));
+}
+
+// Whether such strips have pairs of pixels in their vectors: eight channels, which would fill half
+// of them.
+HWY_INLINE bool UsesPairs(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  return kStripPairs != 0 && s.channels == kPanel / 2 && s.stride_w == 1 &&
+         args.x.pixel_stride == s.channels && args.y.pixel_stride == s.channels &&
+         args.y.width >= 2 * kStripPairs && args.chain->in_registers &&
+         args.chain->add == nullptr && FitsStrips(args, s.channels);
+}
+
+// The most pixels that a tile of a depthwise convolution may have, and whether tiles go down
+// strips.
+HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  args.pixel_lanes = UsesPairs(args);
+  args.strips = args.pixel_lanes || UsesStrips(args);
+  if (args.pixel_lanes) return 2 * kStripPairs;
+  if (args.strips) return StripPixels(s.stride_w);
+  return UsesWideTiles(s, args.finite) ? kRowTileWide : kRowTile;
+}
+
+// Whether a depthwise convolution with dilation runs as several without (ConvPhases). Not with a
+// tensor that the chain adds: its pixels would have to be as far apart.
+HWY_INLINE bool RunsInPhases(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const bool dilated = (s.kernel_h > 1 && s.dilation_h > 1) || (s.kernel_w > 1 && s.dilation_w > 1);
+  return !kSmallCode && dilated && s.stride_h == 1 && s.stride_w == 1 && args.chain->in_registers &&
+         args.chain->add == nullptr;
+}
+
+}  // namespace lanefuse::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LANEFUSE_SRC_CONV_STRIPS_INL_H_

@@ -1,0 +1,74 @@
+// Conv2d where vectors of sixteen lanes are pixels, or hold two of them.
+#include <gtest/gtest.h>
+
+#include "tests/conv/conv_case.h"
+
+namespace lanefuse::test {
+namespace {
+
+// Up to eight outputs of few inputs, whose vectors are pixels: every distance of two pixels and one
+// that has no code, rows of one tile and of several, any padding.
+TEST(Conv2dPixels, EveryDistance) {
+  Random random(__LINE__);
+  struct Kernel {
+    size_t h, w;
+  };
+  constexpr size_t kDense[] = {0, 2, 3, 5, 7};  // layouts without gaps between pixels
+  size_t i = 0;
+  for (const size_t stride : {1, 2, 3}) {
+    for (const size_t channels : {1, 2, 3, 4, 5, 6, 8}) {
+      for (const Kernel& kernel :
+           {Kernel{3, 3}, {1, 3}, {5, 5}, {2, 2}, {4, 3}, {8, 2}, {9, 2}, {3, 7}}) {
+        for (size_t n = 0; n < 3; ++n, ++i) {
+          const size_t across = 12 + i * 11 % 45;
+          ConvCase c{.shape = {.outputs = 1 + i % 8,
+                               .channels = channels,
+                               .kernel_h = kernel.h,
+                               .kernel_w = kernel.w,
+                               .stride_h = i % 7 == 6 ? 3 - stride % 3 : stride,
+                               .stride_w = stride},
+                     .images = 1 + i % 2,
+                     .height = kernel.h + i * 5 % 13,
+                     .width = (across - 1) * stride + kernel.w,
+                     .has_bias = i % 3 != 0,
+                     .data = kAllData[i % 3],
+                     .layout = kDense[i % 5]};
+          if (n == 1) c.shape.padding = {kernel.h / 2, kernel.h / 2, kernel.w / 2, kernel.w / 2};
+          if (n == 2) c.shape.padding = {i % 3, i % 4, i % 5 * i % 5, i % 11 * i % 23};
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+// Eight channels, of which two pixels share a vector of sixteen lanes: strips of one tile, of
+// several, and of tiles that have pixels in common.
+TEST(Conv2dPixels, PairsOfEightChannels) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (size_t width = 10; width <= 51; ++width) {
+    for (const Padding& padding :
+         {Padding{1, 1, 1, 1}, {0, 0, 0, 0}, {0, 1, 0, 1}, {1, 0, 1, 0}, {1, 1, 1, 2}}) {
+      CheckConv({.shape = {.outputs = 8,
+                           .channels = 8,
+                           .kernel_h = 3,
+                           .kernel_w = 3,
+                           .groups = 8,
+                           .padding = padding},
+                 .images = 1 + i % 2,
+                 .height = 3 + i % 17,
+                 .width = width,
+                 .has_bias = i % 3 != 0,
+                 .data = kAllData[i % 3],
+                 .layout = i % 4 == 3 ? 2 : size_t{7}},
+                random);
+      if (HasFailure()) return;
+      ++i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lanefuse::test
