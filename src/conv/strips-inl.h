@@ -31,13 +31,19 @@ HWY_INLINE size_t LinesForPixels(const ConvArgs& args) {
 // strip leaves the longer alone the lower it is (28x28x192 with AVX-512, in strips of 4, 7 and 14
 // rows: 0.97, 0.87 and 1.03 of the time of pairs of rows; stride 2, of 2, 4 and 7: 1.02, 0.88 and
 // 1.10). Vectors of half a line go down less far at stride 2 (24x24x32: 0.84 with 6 rows, 0.99 with
-// 12), and beyond L2 no strip does (112x112x64: 1.1 with 4 rows). Outputs that lie a multiple of 2 KB
-// apart are pushed from their set of L1 before they are written: 7x7x1024 takes 1.45 of the time of
-// 7x7x1008, in strips of four rows 1.32; 14x14x1024 0.88 to 0.90 of higher strips, 14x14x512 0.97.
+// 12), and beyond L2 no strip does (112x112x64: 1.1 with 4 rows). Outputs that lie a multiple of 2
+// KB apart are pushed from their set of L1 before they are written: 7x7x1024 takes 1.45 of the time
+// of 7x7x1008, in strips of four rows 1.32; 14x14x1024 0.88 to 0.90 of higher strips, 14x14x512
+// 0.97. At stride 2 inputs are more than outputs: those a multiple of 512 bytes apart have strips
+// of two rows, where L1 does not hold them all (14x14x256 0.75 to 0.83, 28x28x128 to 512 and
+// 56x56x128 0.84 to 0.98).
 HWY_INLINE size_t MostStripRows(const ConvArgs& args) {
   const bool one = args.shape->stride_h == 1;
-  constexpr size_t kFewSets = 2048 / sizeof(float);
-  if (kVectorRegisters == 32 && one && args.y.pixel_stride % kFewSets == 0) return 4;
+  if constexpr (kVectorRegisters == 32) {
+    constexpr size_t kOneSet = 2048 / sizeof(float), kFewSets = 512 / sizeof(float);
+    if (one && args.y.pixel_stride % kOneSet == 0) return 4;
+    if (!one && args.x.pixel_stride % kFewSets == 0 && ImageBytes(args) > args.l1) return 2;
+  }
   const bool small = ImageBytes(args) <= args.strip_image;
   if (small && (one || kVectorRegisters == 32)) return 14;
   return small || one ? 7 : ImageBytes(args) <= args.l2 ? 4 : 1;
