@@ -36,17 +36,21 @@ HWY_INLINE size_t LinesForPixels(const ConvArgs& args) {
 // of 7x7x1008, in strips of four rows 1.32; 14x14x1024 0.88 to 0.90 of higher strips, 14x14x512
 // 0.97. At stride 2 inputs are more than outputs: those a multiple of 512 bytes apart have strips
 // of two rows, where L1 does not hold them all (14x14x256 0.75 to 0.83, 28x28x128 to 512 and
-// 56x56x128 0.84 to 0.98).
-HWY_INLINE size_t MostStripRows(const ConvArgs& args) {
+// 56x56x128 0.84 to 0.98). Where one vector is all channels, what is set up for each
+// strip counts: 64 rows take 0.67 to 0.92 (48x48x8, 112x112x8, with AVX-512 112x112x16); with two
+// vectors it would be 0.9 to 1.2, and 224x224x8 would take 1.4.
+HWY_NOINLINE inline size_t MostStripRows(const ConvArgs& args) {
+  const size_t bytes = ImageBytes(args);
+  if (args.shape->channels <= hn::Lanes(DF()) && bytes <= args.l2 / 2) return 64;
   const bool one = args.shape->stride_h == 1;
   if constexpr (kVectorRegisters == 32) {
     constexpr size_t kOneSet = 2048 / sizeof(float), kFewSets = 512 / sizeof(float);
     if (one && args.y.pixel_stride % kOneSet == 0) return 4;
-    if (!one && args.x.pixel_stride % kFewSets == 0 && ImageBytes(args) > args.l1) return 2;
+    if (!one && args.x.pixel_stride % kFewSets == 0 && bytes > args.l1) return 2;
   }
-  const bool small = ImageBytes(args) <= args.strip_image;
+  const bool small = bytes <= args.strip_image;
   if (small && (one || kVectorRegisters == 32)) return 14;
-  return small || one ? 7 : ImageBytes(args) <= args.l2 ? 4 : 1;
+  return small || one ? 7 : bytes <= args.l2 ? 4 : 1;
 }
 
 // The rows of the first of `height` in equal parts of at most `most`.
