@@ -299,8 +299,8 @@ HWY_NOINLINE void PixelsOfRows(const PixelTile& t) {
   const size_t end = s.kernel_h * size;
   size_t taken = 0;  // rows of the image
   float* out = t.out;
-  for (size_t r = 0, first = 0; r < t.rows; ++r) {
-    size_t place = first;  // of the first row of taps
+  for (size_t r = 0; r < t.rows; ++r) {
+    size_t place = r * s.stride_h % s.kernel_h * size;  // of the first row of taps
     for (size_t ky = 0; ky < s.kernel_h; ++ky) {
       float* const to = planes + place;
       const size_t row = r * s.stride_h + ky;
@@ -321,7 +321,6 @@ HWY_NOINLINE void PixelsOfRows(const PixelTile& t) {
       PixelsOfRow<1, V>(t, rows, out);
     }
     out += t.args->y.row_stride;
-    for (size_t i = 0; i < s.stride_h; ++i) first = first + size == end ? 0 : first + size;
   }
 }
 
