@@ -31,22 +31,24 @@ HWY_INLINE size_t LinesForPixels(const ConvArgs& args) {
 // strip leaves the longer alone the lower it is (28x28x192 with AVX-512, in strips of 4, 7 and 14
 // rows: 0.97, 0.87 and 1.03 of the time of pairs of rows; stride 2, of 2, 4 and 7: 1.02, 0.88 and
 // 1.10). Vectors of half a line go down less far at stride 2 (24x24x32: 0.84 with 6 rows, 0.99 with
-// 12), and beyond L2 no strip does (112x112x64: 1.1 with 4 rows). Outputs that lie a multiple of 2
-// KB apart are pushed from their set of L1 before they are written: 7x7x1024 takes 1.45 of the time
-// of 7x7x1008, in strips of four rows 1.32; 14x14x1024 0.88 to 0.90 of higher strips, 14x14x512
-// 0.97. At stride 2 inputs are more than outputs: those a multiple of 512 bytes apart have strips
-// of two rows, where L1 does not hold them all (14x14x256 0.75 to 0.83, 28x28x128 to 512 and
-// 56x56x128 0.84 to 0.98). Where one vector is all channels, what is set up for each
-// strip counts: 64 rows take 0.67 to 0.92 (48x48x8, 112x112x8, with AVX-512 112x112x16); with two
-// vectors it would be 0.9 to 1.2, and 224x224x8 would take 1.4.
+// 12), and beyond L2 no strip does (112x112x64: 1.1 with 4 rows).
 HWY_NOINLINE inline size_t MostStripRows(const ConvArgs& args) {
   const size_t bytes = ImageBytes(args);
+  // Where one vector is all channels, what is set up for each strip counts: 48x48x8, 112x112x8 and,
+  // with AVX-512, 112x112x16 take 0.67 to 0.92 with 64 rows. With two vectors it would be 0.9 to
+  // 1.2; 224x224x8 would take 1.4.
   if (args.shape->channels <= hn::Lanes(DF()) && bytes <= args.l2 / 2) return 64;
   const bool one = args.shape->stride_h == 1;
   if constexpr (kVectorRegisters == 32) {
+    // Outputs a multiple of 2 KB apart are pushed from their set of L1 before they are written:
+    // 7x7x1024 takes 1.45 of the time of 7x7x1008, in strips of four rows 1.32; 14x14x1024 takes
+    // 0.9 of the time of higher strips, 14x14x512 0.89 to 0.99. At stride 2 inputs are more than
+    // outputs: 14x14x256 0.82, 12x12x128 0.78, and in pairs of rows, where an image is more than
+    // half of L2, 28x28x512 and 56x56x128 0.86 to 0.98; 14x14x512 would take 0.96 to 1.11 in pairs.
     constexpr size_t kOneSet = 2048 / sizeof(float), kFewSets = 512 / sizeof(float);
     if (one && args.y.pixel_stride % kOneSet == 0) return 4;
-    if (!one && args.x.pixel_stride % kFewSets == 0 && bytes > args.l1) return 2;
+    const bool few = args.x.pixel_stride % kFewSets == 0;
+    if (!one && few && bytes > args.l1) return bytes > args.l2 / 2 ? 2 : 4;
   }
   const bool small = bytes <= args.strip_image;
   if (small && (one || kVectorRegisters == 32)) return 14;
