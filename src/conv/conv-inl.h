@@ -220,7 +220,7 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
 // several taps as many weights as L2 holds: finding a tile's inputs takes longer than reading
 // weights again (3x3 on AVX2: 0.88 to 0.98 of the time). An image that L2 does not hold is read as
 // few times as possible, too (1x1 on AVX512: 0.88 to 0.97).
-HWY_INLINE void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
+HWY_NOINLINE inline void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kTallTiles) {
     if (args.tall) {
       const size_t outputs = GroupOutputs(*args.shape);
