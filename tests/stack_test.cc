@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "lanefuse/c.h"
@@ -114,6 +115,36 @@ class StackOfCalls : public testing::Test {
     return v;
   }
 
+  // As many outputs as channels, padded, behind chains of each kind.
+  void CheckConv2d(size_t side, size_t channels, size_t groups, size_t kernel, size_t stride) {
+    const size_t p = kernel / 2;
+    const Conv2dShape shape{.outputs = channels,
+                            .channels = channels,
+                            .kernel_h = kernel,
+                            .kernel_w = kernel,
+                            .stride_h = stride,
+                            .stride_w = stride,
+                            .groups = groups,
+                            .padding = {p, p, p, p}};
+    const std::vector<float> w = Floats(channels * kernel * kernel * channels / groups);
+    std::vector<std::byte> bytes(PackedConv2d::Bytes(shape));
+    PackedConv2d packed;
+    ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, packed).ok());
+    const std::vector<float> x = Floats(side * side * channels);
+    const size_t out_side = (side - 1) / stride + 1;
+    std::vector<float> y(out_side * out_side * channels);
+    const ImageView<const float> in(x.data(), side, side, channels);
+    const ImageView<float> out(y.data(), out_side, out_side, channels);
+    const ChainData data(out_side * out_side, channels, 3);
+    SCOPED_TRACE(std::to_string(groups) + " groups, kernel " + std::to_string(kernel) +
+                 ", stride " + std::to_string(stride));
+    Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, Epilogue().Act(Relu()), out); });
+    for (const Chain& chain : FewChains()) {
+      const Epilogue epilogue = data.FusedImage(chain, out);
+      Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, out); });
+    }
+  }
+
   Random random{__LINE__};
   size_t most = 0;
 };
@@ -148,38 +179,22 @@ TEST_F(StackOfCalls, GemvLinearAndApplyWithChains) {
 }
 
 TEST_F(StackOfCalls, Conv2dAndPools) {
+  struct Sizes {
+    size_t kernel, stride;
+  };
   constexpr size_t kSide = 15, kChannels = 48;
+  for (const size_t groups : {size_t{1}, size_t{4}, kChannels / 8, kChannels / 4, kChannels}) {
+    for (const auto& [kernel, stride] : {Sizes{1, 1}, Sizes{3, 1}, Sizes{3, 2}}) {
+      CheckConv2d(kSide, kChannels, groups, kernel, stride);
+    }
+  }
+  // Vectors of pixels, three in a tile, and of two pixels.
+  for (const size_t groups : {1, 8}) CheckConv2d(48, 8, groups, 3, 1);
   const std::vector<float> x = Floats(kSide * kSide * kChannels);
   std::vector<float> y(x.size());
   const ImageView<const float> in(x.data(), kSide, kSide, kChannels);
   const ImageView<float> out(y.data(), kSide, kSide, kChannels);
   const ChainData data(kSide * kSide, kChannels, 3);
-  struct Sizes {
-    size_t kernel, stride;
-  };
-  for (const size_t groups : {size_t{1}, size_t{4}, kChannels / 8, kChannels / 4, kChannels}) {
-    for (const auto& [kernel, stride] : {Sizes{1, 1}, Sizes{3, 1}, Sizes{3, 2}}) {
-      const Conv2dShape shape{.outputs = kChannels,
-                              .channels = kChannels,
-                              .kernel_h = kernel,
-                              .kernel_w = kernel,
-                              .stride_h = stride,
-                              .stride_w = stride,
-                              .groups = groups,
-                              .padding = {kernel / 2, kernel / 2, kernel / 2, kernel / 2}};
-      const std::vector<float> w = Floats(kChannels * kernel * kernel * kChannels / groups);
-      std::vector<std::byte> bytes(PackedConv2d::Bytes(shape));
-      PackedConv2d packed;
-      ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, packed).ok());
-      for (const Chain& chain : FewChains()) {
-        const size_t side = (kSide - 1) / stride + 1;
-        const ImageView<float> part(y.data(), side, side, kChannels);
-        const ChainData values(side * side, kChannels, 3);
-        const Epilogue epilogue = values.FusedImage(chain, part);
-        Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, part); });
-      }
-    }
-  }
   const Pool2dShape pool{.kernel_h = 3, .kernel_w = 3, .padding = {1, 1, 1, 1}};
   const Epilogue epilogue = data.FusedImage(FewChains().back(), out);
   Check("MaxPool2d", kKernel, [&] { return MaxPool2d(in, pool, epilogue, out); });
@@ -188,32 +203,6 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   const ChainData one(1, kChannels, 4);
   const Epilogue last = one.FusedImage(FewChains().back(), pixel);
   Check("GlobalAveragePool", kKernel, [&] { return GlobalAveragePool(in, last, pixel); });
-}
-
-TEST_F(StackOfCalls, Conv2dOfEightChannels) {
-  constexpr size_t kSide = 48, kChannels = 8;
-  const std::vector<float> x = Floats(kSide * kSide * kChannels);
-  std::vector<float> y(x.size());
-  const ImageView<const float> in(x.data(), kSide, kSide, kChannels);
-  const ImageView<float> out(y.data(), kSide, kSide, kChannels);
-  const ChainData data(kSide * kSide, kChannels, 3);
-  for (const size_t groups : {size_t{1}, kChannels}) {
-    const Conv2dShape shape{.outputs = kChannels,
-                            .channels = kChannels,
-                            .kernel_h = 3,
-                            .kernel_w = 3,
-                            .groups = groups,
-                            .padding = {1, 1, 1, 1}};
-    const std::vector<float> w = Floats(kChannels * 9 * kChannels / groups);
-    std::vector<std::byte> bytes(PackedConv2d::Bytes(shape));
-    PackedConv2d packed;
-    ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, packed).ok());
-    Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, Epilogue().Act(Relu()), out); });
-    for (const Chain& chain : FewChains()) {
-      const Epilogue epilogue = data.FusedImage(chain, out);
-      Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, out); });
-    }
-  }
 }
 
 TEST_F(StackOfCalls, Blocks) {

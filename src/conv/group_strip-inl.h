@@ -235,19 +235,18 @@ struct GroupStrip {
     const size_t rows = v.strip.rows;
     Sums oldest, middle, newest;
     Clear(oldest);
-    Clear(newest);
     if constexpr (kStride == 2) {
       for (size_t r = 0;; ++r) {
         const bool last = r + 1 == rows;
         AddAlone(r, r == 0 ? 0 : 1, last ? 3 : 2, two_rows, third, oldest);
         if (!last) {
           Seek(2 * r + 2);
+          Clear(newest);
           AddRow<GroupTaps<true, false, true>>(w, oldest, middle, newest);
         }
         Finished(oldest);
         if (last) return;
         oldest = newest;
-        Clear(newest);
       }
     } else {
       // Rows of the image that few rows of outputs meet share the code for one of them: the first
@@ -267,11 +266,11 @@ struct GroupStrip {
         if (end == 2) {  // so has the first
           for (r = 2; r < rows; ++r) {
             Seek(r);
+            Clear(newest);
             AddRow<GroupTaps<true, true, true>>(w, oldest, middle, newest);
             Finished(oldest);
             oldest = middle;
             middle = newest;
-            Clear(newest);
           }
           r = rows - 2;
           k = 2;
