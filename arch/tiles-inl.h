@@ -52,17 +52,14 @@ constexpr bool kTallEights = kTallTiles && kVectorRegisters == 32;
 
 // Whether up to eight outputs of few inputs have lanes of pixels (src/conv/pixel_lanes-inl.h):
 // 96x96x3 with 8 outputs and stride 2 takes 0.61 of the time, 64x64x8 0.59, 28x28x1 with 6 outputs
-// of 5x5 taps 0.50; two passes for 16 outputs would take 0.97 to 1.5. The most vectors of pixels in
-// a tile, whose sums, inputs and one weight are 28 registers of 32; rows of taps, and the inputs of
-// one; pixels of a row from which on it gains (14 take 0.74 to 0.88, 12 would take 0.8 to 1.1, 9
-// 1.2); floats of the planes that a tile keeps, less than 4 KiB of stack.
+// of 5x5 taps 0.50. Two passes for 16 outputs would take 0.96 to 1.5.
 constexpr bool kPixelLanes = !kSmallCode && kVectorRegisters == 32;
 constexpr size_t kPixelOutputs = 8;
-constexpr size_t kPixelVectors = 3;
-constexpr size_t kPixelRows = 8;
-constexpr size_t kPixelTaps = 32;
-constexpr size_t kPixelWidth = 13;
-constexpr size_t kPlaneFloats = 896;
+constexpr size_t kPixelVectors = 3;   // of pixels: 3 x 8 sums, 3 of inputs and a weight
+constexpr size_t kPixelWidth = 13;    // 14 pixels take 0.74 to 0.88, 12 would take 0.8 to 1.1
+constexpr size_t kPlaneFloats = 896;  // of all rows that a tile reads: less than 4 KiB of stack
+constexpr size_t kPixelRows = 8;      // of taps
+constexpr size_t kPixelTaps = 32;     // inputs of a row of taps
 
 // Whether two groups of eight outputs each share a vector.
 constexpr bool kPairsOfEights = !kSmallCode && kVectorRegisters == 32;

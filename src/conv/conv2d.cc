@@ -35,10 +35,8 @@ size_t ConvRowTile(ConvArgs& args) {
     return StripPixels(s.stride_w);
   }
   if (args.plan != ConvPlan::kDense) return kRowTile;
-  if constexpr (kPixelLanes) {
-    args.pixel_lanes = UsesPixelLanes(args);
-    if (args.pixel_lanes) return PixelVectors(s, width) * kPanel;
-  }
+  args.pixel_lanes = UsesPixelLanes(args);
+  if (args.pixel_lanes) return PixelVectors(s, width) * kPanel;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);

@@ -168,25 +168,21 @@ struct StripVector {
     }
   }
 
-  // Pixels go to `out`, and to every `step` floats behind.
-  HWY_INLINE void FinishPlain(const Sums& s, float* out, size_t step) const {
-    const D d;
-    const V add = hn::LoadU(d, bias);
-    const V lower = hn::Set(d, lo);
-    const V upper = hn::Set(d, hi);
-    for (size_t p = 0; p < kPixels; ++p, out += step) {
-      const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.row[p][0], add), lower), upper);
-      if constexpr (kMaskedLoads && !kPairs) {
-        hn::BlendedStore(end, live, d, out);
-      } else {
-        hn::StoreU(end, d, out);
-      }
-    }
-  }
-
   HWY_INLINE void Finished(const Sums& s) {
     if (kPairs || HWY_LIKELY(plain)) {
-      FinishPlain(s, y, across);
+      const D d;
+      const V add = hn::LoadU(d, bias);
+      const V lower = hn::Set(d, lo);
+      const V upper = hn::Set(d, hi);
+      float* out = y;
+      for (size_t p = 0; p < kPixels; ++p, out += across) {
+        const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.row[p][0], add), lower), upper);
+        if constexpr (kMaskedLoads && !kPairs) {
+          hn::BlendedStore(end, live, d, out);
+        } else {
+          hn::StoreU(end, d, out);
+        }
+      }
     } else {
       HWY_ALIGN float tile[kPixels * kPanel];
       const size_t lanes = hn::Lanes(D());
@@ -330,8 +326,8 @@ HWY_NOINLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows,
 }
 
 // All channels, which are eight, of `rows` rows of tile t, kPairs pairs of pixels or fewer. Where
-// it has too few pixels its strip begins further left, and runs pixels of the tile before once
-// more, which another thread may write.
+// it has too few pixels its strip begins further left, and writes pixels of the tile before once
+// more; alone, where those may be another thread's, it has one row, and writes its own.
 template <size_t kPairs>
 HWY_NOINLINE void RunPairStrip(const ConvArgs& args, const ConvTile& t, size_t rows, bool alone) {
   constexpr size_t kPixels = 2 * kPairs;

@@ -167,17 +167,23 @@ HWY_INLINE bool UsesPixelLanes(const ConvArgs& args) {
 // A tile of pixels, whose rows are `out` and those below.
 struct PixelTile {
   const ConvArgs* args;
-  PixelPlanes planes;
   RowTaker take;
   const float* x;  // the first row that is read; it may lie above the image
   size_t at;       // the first float that its first pixel reads; it may lie left of the image
   size_t y;        // that row
-  size_t rows, vectors, pixels;
+  size_t rows, pixels;
   float* out;
-  const float* bias;
+  float bias[kPixelOutputs];
   uint16_t tap[kPixelTaps];  // where they lie in the planes of a row
+  size_t vectors;
+  PixelPlanes planes;
 
-  PixelTile(const ConvArgs& of, size_t most) : args(&of), planes(*of.shape, most) {}
+  PixelTile(const ConvArgs& of, size_t of_pixels)
+      : args(&of),
+        pixels(of_pixels),
+        bias(),
+        vectors(QuotientUp(pixels, kPanel)),
+        planes(*of.shape, vectors) {}
 };
 
 // Transposes 4x4 lanes of each 128 bits.
@@ -324,21 +330,18 @@ HWY_NOINLINE void PixelsOfRows(const PixelTile& t) {
   }
 }
 
+// `rows` rows of a tile.
 template <class V>
 HWY_NOINLINE void RunPixelTile(const ConvArgs& args, const ConvTile& tile, size_t rows,
                                bool /*alone*/) {
   const Conv2dShape& s = *args.shape;
-  PixelTile t(args, QuotientUp(tile.pixels, kPanel));
-  float bias[kPixelOutputs] = {};
-  std::copy_n(args.chain->bias == nullptr ? kNoBias : args.chain->bias, s.outputs, bias);
-  t.bias = bias;
+  PixelTile t(args, tile.pixels);
+  std::copy_n(args.chain->bias == nullptr ? kNoBias : args.chain->bias, s.outputs, t.bias);
   t.take = RowTakerFor<V>(t.planes.apart);
   t.y = tile.row * s.stride_h - s.padding.top;
   t.x = At(args.x.data, tile.image * args.x.image_stride + t.y * args.x.row_stride);
   t.at = (tile.pixel * s.stride_w - s.padding.left) * s.channels;
   t.rows = rows;
-  t.vectors = QuotientUp(tile.pixels, kPanel);
-  t.pixels = tile.pixels;
   t.out = OutputOf(args, tile, 0);
   for (size_t i = 0, plane = 0, behind = 0; i < t.planes.length; ++i) {
     t.tap[i] = static_cast<uint16_t>(plane * t.planes.stride + behind);

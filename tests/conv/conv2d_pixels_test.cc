@@ -34,7 +34,7 @@ TEST(Conv2dPixels, EveryDistance) {
                      .data = kAllData[i % 3],
                      .layout = kDense[i % 5]};
           if (n == 1) c.shape.padding = {kernel.h / 2, kernel.h / 2, kernel.w / 2, kernel.w / 2};
-          if (n == 2) c.shape.padding = {i % 3, i % 4, i % 5 * i % 5, i % 11 * i % 23};
+          if (n == 2) c.shape.padding = {i % 3, i % 4, i % 5, i % 23};
           CheckConv(c, random);
           if (HasFailure()) return;
         }

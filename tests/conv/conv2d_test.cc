@@ -239,6 +239,7 @@ TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
   for (const Conv2dShape& shape :
        {Square(3, 5, 10), Square(3, 5, 10, 5), Square(3, 8, 10), Square(3, 8, 20),
         Square(3, 512, 512, 64), Square(3, 32, 32, 8), Square(3, 16, 16, 16), Square(3, 3, 8)}) {
+    // Vectors of pixels begin at 13.
     const ConvCase c{.shape = shape, .height = 4, .width = shape.outputs == 8 ? size_t{17} : 9};
     ConvRig rig(c, random);
     const size_t terms = TermsPerOutput(c.shape);
@@ -283,6 +284,7 @@ TEST(Conv2d, EveryWidthWithDeepChannels) {
 TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
   Random random(__LINE__);
   const Conv2dShape shapes[] = {
+      Depthwise(8),
       Depthwise(37),
       Depthwise(37, 1, 5),
       Depthwise(37, 1, 7),
@@ -314,7 +316,7 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
   };
   size_t negative = 0, positive = 0;
   for (const Conv2dShape& shape : shapes) {
-    for (const size_t side : {1, 2, 4, 7, 10, 14, 15}) {
+    for (const size_t side : {1, 2, 4, 7, 10, 14, 15}) {  // the last without any gaps
       const ConvCase c{.shape = shape,
                        .height = side,
                        .width = side + side % 3,
