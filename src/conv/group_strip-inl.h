@@ -22,7 +22,6 @@ namespace lanefuse::HWY_NAMESPACE {
 template <size_t kInputs, class D>
 struct GroupInputs {
   static_assert(kInputs == 4);
-  HWY_INLINE void Find() {}
   template <size_t kInput>
   HWY_INLINE hn::Vec<D> Of(const float* column) const {
     const auto x = hn::LoadU(D(), column);
@@ -30,21 +29,21 @@ struct GroupInputs {
   }
 };
 
-// Eight are those of one half of sixteen lanes.
+// Eight are those of one half of sixteen lanes. Which lanes these are is a table in memory:
+// computed, the compiler would keep it on the stack.
+template <size_t kInput>
+struct EighthInput {
+  HWY_ALIGN static constexpr int32_t kLanes[16] = {kInput,     kInput,     kInput,     kInput,
+                                                   kInput,     kInput,     kInput,     kInput,
+                                                   kInput + 8, kInput + 8, kInput + 8, kInput + 8,
+                                                   kInput + 8, kInput + 8, kInput + 8, kInput + 8};
+};
 template <class D>
 struct GroupInputs<8, D> {
-  decltype(hn::IndicesFromVec(D(), hn::Zero(hn::RebindToSigned<D>()))) from[8];
-
-  HWY_INLINE void Find() {
-    const hn::RebindToSigned<D> di;
-    const auto group = hn::And(hn::Iota(di, 0), hn::Set(di, 8));
-    for (int32_t c = 0; c < 8; ++c) {
-      from[c] = hn::IndicesFromVec(D(), hn::Add(group, hn::Set(di, c)));
-    }
-  }
   template <size_t kInput>
   HWY_INLINE hn::Vec<D> Of(const float* column) const {
-    return hn::TableLookupLanes(hn::LoadU(D(), column), from[kInput]);
+    const auto from = hn::SetTableIndices(D(), EighthInput<kInput>::kLanes);
+    return hn::TableLookupLanes(hn::LoadU(D(), column), from);
   }
 };
 
@@ -301,7 +300,6 @@ HWY_NOINLINE void RunGroupVector(const GroupVector<kInputs, V>& vector, const fl
                                  const float* third) {
   GroupStrip<kInputs, kStride, V> strip;
   strip.v = vector;
-  strip.inputs.Find();
   strip.Run(two_rows, third);
 }
 template <size_t kInputs, class V>
@@ -336,10 +334,10 @@ HWY_NOINLINE void RunGroupStrip(const ConvArgs& args, const ConvTile& t, size_t 
   ConvTile whole = t;
   whole.pixel = std::max(t.pixel + t.pixels, pixels) - pixels;
   whole.pixels = pixels;
-  const Strip strip = StripAt(args, whole, rows);
   const TileOut to = ConvOut(args, t, 0, channels);
   Vector v;
-  v.strip = strip;
+  v.strip = StripAt(args, whole, rows);
+  StripRow& top = v.strip.top;
   v.across = to.y_stride;
   v.down = args.y.row_stride;
   v.lo = chain.lo;
@@ -349,14 +347,15 @@ HWY_NOINLINE void RunGroupStrip(const ConvArgs& args, const ConvTile& t, size_t 
   v.add_down = adds ? chain.add->row_stride : 0;
   v.front = t.pixel - whole.pixel;
   v.wanted = t.pixels;
-  for (size_t c = 0; c < channels; c += Vector::kLanes) {
+  for (size_t c = 0, before = 0; c < channels; c += Vector::kLanes) {
     const size_t skip = Vector::kLanes - std::min(channels - c, Vector::kLanes);
-    const size_t channel = c - skip;
+    const size_t channel = c - skip, step = channel - before;
+    before = channel;
     const size_t panel = channel / (kInputs == 8 ? 8 : kPanel);
     const float* w = args.panels + panel * kPanelStride + (kInputs == 8 ? 0 : channel % kPanel);
-    v.strip.top.first = strip.top.first + (strip.first_down == 0 ? 0 : channel);
-    v.strip.top.second = At(strip.top.second, channel);
-    v.strip.top.last = strip.top.last + (strip.last_down == 0 ? 0 : channel);
+    top.first += v.strip.first_down == 0 ? 0 : step;
+    top.second = At(top.second, step);
+    top.last += v.strip.last_down == 0 ? 0 : step;
     v.y = to.y - v.front * to.y_stride + channel;
     v.bias = chain.bias == nullptr ? kNoBias : chain.bias + channel;
     v.add = adds ? OperandAt(*chain.add, to.pos) + channel : nullptr;
