@@ -7,6 +7,10 @@
 namespace lanefuse {
 namespace {
 
+// Below this length the code around a run takes longer than the run: where rows are one tile, each
+// pixel then has a window of its own in a patch, which is one run.
+constexpr size_t kShortRun = 5;
+
 // Columns of the image that a tile touches.
 size_t ColumnsOf(const Conv2dShape& s, const ConvTile& t) {
   return (t.pixels - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
@@ -190,9 +194,9 @@ bool PatchHolds(const Conv2dShape& s, size_t pixels) {
   constexpr size_t kMost = Patch::kFloats;
   const bool copies = s.groups == 1 && s.kernel_h * s.kernel_w > 1 && s.dilation_w == 1;
   if (!copies || s.kernel_h > kMost || s.kernel_w > kMost || s.channels > kMost) return false;
-  // One window, or one for each pixel.
-  const size_t most = std::max((pixels - 1) * s.stride_w + s.kernel_w, pixels * s.kernel_w);
-  return most <= kMost && s.kernel_h * s.channels * most <= kMost;
+  size_t columns = (pixels - 1) * s.stride_w + s.kernel_w;
+  if (s.kernel_w * s.channels < kShortRun) columns = std::max(columns, pixels * s.kernel_w);
+  return columns <= kMost && s.kernel_h * s.channels * columns <= kMost;
 }
 
 void ImageTaps(const ConvArgs& args, const ConvTile& t, size_t channel, Taps& taps) {
@@ -234,8 +238,6 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
   const auto [y, x, border] = PlaceOf(args, t);
   const size_t run = s.kernel_w * channels;
   const bool one_run = s.kernel_w == 1 || (s.dilation_w == 1 && image.pixel_stride == channels);
-  // Below this length the code around a run takes longer than the run.
-  constexpr size_t kShortRun = 5;
   const bool one_tile = args.tiles == 1;  // a row of the output
   const bool short_run = one_tile && run < kShortRun;
   const bool copies = patch != nullptr && s.kernel_h * s.kernel_w > 1 && s.dilation_w == 1;
