@@ -50,12 +50,14 @@ constexpr bool LeavesOutRows(size_t rows, size_t vectors) {
 // Whether up to eight outputs have tall tiles of eight lanes, with all 32 registers.
 constexpr bool kTallEights = kTallTiles && kVectorRegisters == 32;
 
-// Whether up to eight outputs of few inputs have lanes of pixels (src/conv/pixel_lanes-inl.h):
-// 96x96x3 with 8 outputs and stride 2 takes 0.61 of the time, 64x64x8 0.59, 28x28x1 with 6 outputs
-// of 5x5 taps 0.50. Two passes for 16 outputs would take 0.96 to 1.5.
-constexpr bool kPixelLanes = !kSmallCode && kVectorRegisters == 32;
-constexpr size_t kPixelOutputs = 8;
-constexpr size_t kPixelVectors = 3;   // of pixels: 3 x 8 sums, 3 of inputs and a weight
+// Whether few outputs of few inputs, those of half a vector, have lanes of pixels
+// (src/conv/pixel_lanes-inl.h). AVX-512: 96x96x3 with 8 outputs and stride 2 takes 0.61 of the
+// time, 64x64x8 0.59, 28x28x1 with 6 outputs of 5x5 taps 0.50; two passes for 16 outputs would take
+// 0.96 to 1.5. AVX2: 48x48x3 with 3 outputs 0.68, 64x64x1 with 4 outputs of 7x7 taps 0.45; two
+// passes for 8 outputs would take 0.9 to 1.5.
+constexpr bool kPixelLanes = !kSmallCode;
+constexpr size_t kPixelOutputs = kVectorRegisters == 32 ? 8 : 4;
+constexpr size_t kPixelVectors = 3;   // of pixels: 3 x 8 or 3 x 4 sums, 3 of inputs and a weight
 constexpr size_t kPixelWidth = 13;    // 14 pixels take 0.74 to 0.88, 12 would take 0.8 to 1.1
 constexpr size_t kPlaneFloats = 896;  // of all rows that a tile reads: less than 4 KiB of stack
 constexpr size_t kPixelRows = 8;      // of taps

@@ -36,7 +36,7 @@ size_t ConvRowTile(ConvArgs& args) {
   }
   if (args.plan != ConvPlan::kDense) return kRowTile;
   args.pixel_lanes = UsesPixelLanes(args);
-  if (args.pixel_lanes) return PixelVectors(s, width) * kPanel;
+  if (args.pixel_lanes) return PixelVectors(s, width) * kPixelLane;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);

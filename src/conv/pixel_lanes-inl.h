@@ -1,9 +1,10 @@
-// Dense convolution with up to eight outputs of few inputs, as the first layers of small networks:
-// lanes are pixels of a row, and weights are what a multiply-add broadcasts, so that vectors are
-// full where outputs would fill half of one. The rows that a row of outputs reads are taken apart
-// into planes of every n-th float, where n is the distance of two pixels: what 16 pixels read as
-// one tap lies side by side there. Tiles go down the image, so that each row is taken apart once.
-// Per-target header: include it after hwy/foreach_target.h.
+// Dense convolution with few outputs of few inputs, as the first layers of small networks: lanes
+// are pixels of a row, and weights are broadcast, so that vectors are full where up to eight
+// outputs would fill half of one of sixteen lanes, or up to four half of one of eight. The rows
+// that a row of outputs reads are taken apart into planes of every n-th float, where n is the
+// distance of two pixels: what the pixels of a vector read as one tap lies side by side there.
+// Tiles go down the image, so that each row is taken apart once. Per-target header: include it
+// after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_PIXEL_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_PIXEL_LANES_INL_H_
 #undef LANEFUSE_SRC_CONV_PIXEL_LANES_INL_H_
@@ -14,143 +15,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/conv/pixel_planes-inl.h"
 #include "src/conv/strips-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
-
-// What a tile of a shape needs, in floats.
-struct PixelPlanes {
-  size_t apart;   // two pixels; as many planes does a row have
-  size_t length;  // of a row of taps
-  size_t stride;  // from a plane to the next: all pixels and the taps behind the last
-  size_t row;     // all planes of a row
-
-  PixelPlanes(const Conv2dShape& s, size_t vectors)
-      : apart(s.stride_w * s.channels),
-        length(s.kernel_w * s.channels),
-        stride(vectors * kPanel + static_cast<uint32_t>(length - 1) / static_cast<uint32_t>(apart)),
-        row(apart * stride) {}
-};
-
-// The widest row of pixels: sizes of less than 32 bits.
-constexpr size_t kPixelMostWidth = size_t{1} << 24;
-
-// Vectors of pixels that a tile of `width` pixels has: what leaves the fewest lanes empty. A single
-// one, whose sums wait for each other, takes 4/3 of the time. 0: too many rows of taps.
-HWY_NOINLINE inline size_t PixelVectors(const Conv2dShape& s, size_t width) {
-  size_t best = 0;
-  uint32_t least = 0;
-  for (uint32_t vectors = kPixelVectors; vectors != 0; --vectors) {
-    if (s.kernel_h * PixelPlanes(s, vectors).row > kPlaneFloats) continue;
-    const auto pixels = static_cast<uint32_t>(width);
-    constexpr uint32_t kLanes = kPanel;
-    const uint32_t tiles = (pixels + vectors * kLanes - 1) / (vectors * kLanes);
-    const uint32_t each = ((pixels + tiles - 1) / tiles + kLanes - 1) / kLanes;
-    const uint32_t work = tiles * each * (vectors == 1 ? 4u : 3u);
-    if (best != 0 && work >= least) continue;
-    best = vectors;
-    least = work;
-  }
-  return best;
-}
-
-// Every third float of three vectors, from the first on, the second and the third: the lanes of two
-// lookups, in the first two vectors, and in what that finds and the third.
-struct Thirds {
-  alignas(64) int32_t first[3][kPanel], second[3][kPanel];
-  constexpr Thirds() : first(), second() {
-    for (int32_t plane = 0; plane < 3; ++plane) {
-      for (int32_t i = 0; i < 16; ++i) {
-        const int32_t at = plane + 3 * i;
-        first[plane][i] = at % 32;
-        second[plane][i] = at < 32 ? i : at - 16;
-      }
-    }
-  }
-};
-
-// Plane i of kPlanes vectors: every kPlanes-th float, from float i on.
-template <size_t kPlanes, class V>
-HWY_INLINE void TakeApart(V* v) {
-  const hn::DFromV<V> d;
-  if constexpr (kPlanes == 3) {
-    static constexpr Thirds kThirds;
-    const hn::RebindToSigned<hn::DFromV<V>> di;
-    const V a = v[0], b = v[1], c = v[2];
-    for (size_t i = 0; i < 3; ++i) {
-      const auto first = hn::IndicesFromVec(d, hn::Load(di, kThirds.first[i]));
-      const auto second = hn::IndicesFromVec(d, hn::Load(di, kThirds.second[i]));
-      v[i] = hn::TwoTablesLookupLanes(d, hn::TwoTablesLookupLanes(d, a, b, first), c, second);
-    }
-  } else if constexpr (kPlanes > 1) {
-    constexpr size_t kHalf = kPlanes / 2;
-    V even[kHalf], odd[kHalf];
-    for (size_t i = 0; i < kHalf; ++i) {
-      even[i] = hn::ConcatEven(d, v[2 * i + 1], v[2 * i]);
-      odd[i] = hn::ConcatOdd(d, v[2 * i + 1], v[2 * i]);
-    }
-    TakeApart<kHalf>(even);
-    TakeApart<kHalf>(odd);
-    for (size_t i = 0; i < kHalf; ++i) {
-      v[2 * i] = even[i];
-      v[2 * i + 1] = odd[i];
-    }
-  }
-}
-
-// A row of the image: `floats` of them, and zeros on both sides.
-struct PixelRow {
-  const float* data;
-  size_t floats;
-};
-
-// Takes floats of `row` from `at` on apart: kPlanes of them for each pixel of `vectors` vectors,
-// and those of the last pixel's taps that lie behind.
-template <size_t kPlanes, class V>
-HWY_NOINLINE void TakeRowApart(const PixelRow& row, size_t at, size_t vectors,
-                               const PixelPlanes& planes, float* to) {
-  const hn::DFromV<V> d;
-  const hn::RebindToUnsigned<decltype(d)> du;
-  for (size_t n = 0; n < vectors; ++n, at += kPlanes * kPanel, to += kPanel) {
-    V v[kPlanes];
-    if (HWY_LIKELY(at < row.floats && row.floats - at >= kPlanes * kPanel)) {
-      for (size_t i = 0; i < kPlanes; ++i) v[i] = hn::LoadU(d, row.data + at + i * kPanel);
-    } else {
-      for (size_t i = 0; i < kPlanes; ++i) {
-        const size_t from = at + i * kPanel;  // before the row it wraps, and is behind it
-        const auto lanes = hn::Add(hn::Iota(du, 0), hn::Set(du, static_cast<uint32_t>(from)));
-        const auto inside = hn::Lt(lanes, hn::Set(du, static_cast<uint32_t>(row.floats)));
-        v[i] = hn::MaskedLoad(hn::RebindMask(d, inside), d, At(row.data, from));
-      }
-    }
-    TakeApart<kPlanes>(v);
-    for (size_t i = 0; i < kPlanes; ++i) hn::StoreU(v[i], d, to + i * planes.stride);
-  }
-  for (size_t i = 0; i + kPlanes < planes.length; ++i, ++at) {
-    to[i % kPlanes * planes.stride + i / kPlanes] = at < row.floats ? row.data[at] : 0.0f;
-  }
-}
-
-using RowTaker = void (*)(const PixelRow& row, size_t at, size_t vectors, const PixelPlanes& planes,
-                          float* to);
-template <class V>
-HWY_INLINE RowTaker RowTakerFor(size_t planes) {
-  switch (planes) {
-    case 1:
-      return TakeRowApart<1, V>;
-    case 2:
-      return TakeRowApart<2, V>;
-    case 3:
-      return TakeRowApart<3, V>;
-    case 4:
-      return TakeRowApart<4, V>;
-    case 6:
-      return TakeRowApart<6, V>;
-    default:
-      return TakeRowApart<8, V>;
-  }
-}
 
 HWY_INLINE bool UsesPixelLanes(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
@@ -182,7 +51,7 @@ struct PixelTile {
       : args(&of),
         pixels(of_pixels),
         bias(),
-        vectors(QuotientUp(pixels, kPanel)),
+        vectors(QuotientUp(pixels, kPixelLane)),
         planes(*of.shape, vectors) {}
 };
 
@@ -206,8 +75,8 @@ template <class V>
 HWY_INLINE void TransposeBlocks(V& a, V& b, V& c, V& e) {
   const hn::DFromV<V> d;
   const hn::RebindToSigned<decltype(d)> di;
-  alignas(64) static constexpr int32_t kLower[kPanel] = {0, 1, 2, 3, 16, 17, 18, 19,
-                                                         4, 5, 6, 7, 20, 21, 22, 23};
+  alignas(64) static constexpr int32_t kLower[16] = {0, 1, 2, 3, 16, 17, 18, 19,
+                                                     4, 5, 6, 7, 20, 21, 22, 23};
   const auto lower = hn::IndicesFromVec(d, hn::Load(di, kLower));
   const auto upper = hn::IndicesFromVec(d, hn::Xor(hn::Load(di, kLower), hn::Set(di, 8)));
   const V ab = hn::TwoTablesLookupLanes(d, a, b, lower);
@@ -220,9 +89,9 @@ HWY_INLINE void TransposeBlocks(V& a, V& b, V& c, V& e) {
   e = hn::ConcatUpperUpper(d, ce2, ab2);
 }
 
-// Writes eight outputs of 16 pixels, the first `pixels` of them.
+// Writes up to eight outputs of 16 pixels, the first `pixels` of them.
 template <class V>
-HWY_INLINE void StorePixels(V (&s)[kPixelOutputs], const ConvArgs& args, size_t pixels, float* y) {
+HWY_INLINE void StorePixels(V (&s)[8], const ConvArgs& args, size_t pixels, float* y) {
   const hn::DFromV<V> d;
   const hn::Half<decltype(d)> half;
   const size_t stride = args.y.pixel_stride;
@@ -233,8 +102,8 @@ HWY_INLINE void StorePixels(V (&s)[kPixelOutputs], const ConvArgs& args, size_t 
   TransposeBlocks(s[0], s[4], s[1], s[5]);
   TransposeBlocks(s[2], s[6], s[3], s[7]);
   const V pair[] = {s[0], s[2], s[4], s[6], s[1], s[3], s[5], s[7]};
-  if (HWY_LIKELY(pixels >= kPanel && stride == kPixelOutputs && args.y.channels == kPixelOutputs)) {
-    for (size_t i = 0; i < 8; ++i) hn::StoreU(pair[i], d, y + i * kPanel);
+  if (HWY_LIKELY(pixels >= 16 && stride == 8 && args.y.channels == 8)) {
+    for (size_t i = 0; i < 8; ++i) hn::StoreU(pair[i], d, y + i * 16);
     return;
   }
   const auto live = hn::FirstN(half, args.y.channels);
@@ -245,6 +114,28 @@ HWY_INLINE void StorePixels(V (&s)[kPixelOutputs], const ConvArgs& args, size_t 
     if (2 * i < pixels) hn::BlendedStore(hn::LowerHalf(half, pair[i]), live, half, y);
     if (2 * i + 1 < pixels) hn::BlendedStore(upper, live, half, y + stride);
     y += 2 * stride;
+  }
+}
+
+// Writes up to four outputs of eight pixels, the first `pixels` of them.
+template <class V>
+HWY_INLINE void StorePixels(V (&s)[4], const ConvArgs& args, size_t pixels, float* y) {
+  const hn::DFromV<V> d;
+  const hn::Half<decltype(d)> half;
+  const size_t stride = args.y.pixel_stride;
+  // All outputs of pixels 0 and 4, of 1 and 5, ...
+  TransposeLanes(s[0], s[1], s[2], s[3]);
+  const bool whole = args.y.channels >= 4;
+  for (size_t i = 0; i < 4; ++i, y += stride) {
+    const auto lower = hn::LowerHalf(half, s[i]);
+    const auto upper = hn::UpperHalf(half, s[i]);
+    if (HWY_LIKELY(whole && pixels >= 8)) {
+      hn::StoreU(lower, half, y);
+      hn::StoreU(upper, half, y + 4 * stride);
+      continue;
+    }
+    if (i < pixels) hn::StoreN(lower, half, y, args.y.channels);
+    if (i + 4 < pixels) hn::StoreN(upper, half, y + 4 * stride, args.y.channels);
   }
 }
 
@@ -276,7 +167,7 @@ HWY_NOINLINE void PixelsOfRow(const PixelTile& t, const float* const* rows, floa
     const uint16_t* const end = tap + t.planes.length;
     for (; tap != end; ++tap, w += kPanel) {
       V x[kVectors];
-      for (size_t v = 0; v < kVectors; ++v) x[v] = hn::LoadU(d, row + *tap + v * kPanel);
+      for (size_t v = 0; v < kVectors; ++v) x[v] = hn::LoadU(d, row + *tap + v * kPixelLane);
       AddTapOfPixels<kVectors>(x, w, s, Indices<kPixelOutputs>());
     }
   }
@@ -289,8 +180,8 @@ HWY_NOINLINE void PixelsOfRow(const PixelTile& t, const float* const* rows, floa
       ends[o] = MinKeepNaN(MaxKeepNaN(hn::Add(s[o][v], hn::Set(d, t.bias[o])), lo), hi);
     }
     StorePixels(ends, *t.args, pixels, y);
-    y += kPanel * t.args->y.pixel_stride;
-    pixels -= std::min(pixels, kPanel);
+    y += kPixelLane * t.args->y.pixel_stride;
+    pixels -= std::min(pixels, kPixelLane);
   }
 }
 

@@ -1,4 +1,4 @@
-// Conv2d where vectors of sixteen lanes are pixels, or hold two of them.
+// Conv2d with few channels: where lanes are pixels, vectors hold two pixels, or tiles are copied.
 #include <gtest/gtest.h>
 
 #include "tests/conv/conv_case.h"
@@ -21,7 +21,7 @@ TEST(Conv2dPixels, EveryDistance) {
            {Kernel{3, 3}, {1, 3}, {5, 5}, {2, 2}, {4, 3}, {8, 2}, {9, 2}, {3, 7}}) {
         for (size_t n = 0; n < 3; ++n, ++i) {
           const size_t across = 12 + i * 11 % 45;
-          ConvCase c{.shape = {.outputs = 1 + i % 8,
+          ConvCase c{.shape = {.outputs = 1 + (i + i / 24) % 8,
                                .channels = channels,
                                .kernel_h = kernel.h,
                                .kernel_w = kernel.w,
@@ -38,6 +38,39 @@ TEST(Conv2dPixels, EveryDistance) {
           CheckConv(c, random);
           if (HasFailure()) return;
         }
+      }
+    }
+  }
+}
+
+// Large kernels on few channels, whose tiles are copied with the padding where a patch holds them,
+// and look up their taps where it does not: pixels that lie further apart than a kernel is wide,
+// too.
+TEST(Conv2dPixels, LargeKernelsOfFewChannels) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t outputs : {5, 8, 13, 32, 40}) {
+    for (size_t channels = 1; channels <= 9; ++channels) {
+      for (const size_t width : {1, 2, 4, 5, 7, 8, 10, 20}) {
+        const size_t height = 1 + i * 7 % 9;
+        const size_t stride = 1 + i % 3;
+        const size_t across = 3 + i * 5 % 23;
+        CheckConv(
+            {.shape = {.outputs = outputs,
+                       .channels = channels,
+                       .kernel_h = height,
+                       .kernel_w = width,
+                       .stride_h = 1 + i % 2,
+                       .stride_w = stride,
+                       .padding = {height / 2, height / 3, width / 2, i % 4 == 3 ? 9 : width / 2}},
+             .images = 1 + i % 2,
+             .height = height + i % 6,
+             .width = std::max((across - 1) * stride, width),
+             .has_bias = i % 3 != 0,
+             .data = kAllData[i % 3]},
+            random);
+        if (HasFailure()) return;
+        ++i;
       }
     }
   }
