@@ -230,6 +230,12 @@ HWY_INLINE void AddRest(const float* a, size_t rest, VF w0, VF w1, VF w2, VF& c0
   if (rest > 2) c2 = Fma(hn::Set(d, a[2]), w2, c2);
 }
 
+// Four floats on, to an address of which the compiler knows nothing: it would take an index again.
+HWY_INLINE void NextFour(const float*& a) {
+  a += kChains;
+  asm volatile("" : "+r"(a));
+}
+
 // kRows <= 6 rows against one vector, all four chains: as many sums as a wide tile has.
 template <size_t kRows>
 HWY_NOINLINE void FourChainTile(const float* x, size_t stride, size_t inputs, const float* b,
@@ -248,8 +254,8 @@ HWY_NOINLINE void FourChainTile(const float* x, size_t stride, size_t inputs, co
   const float* a3 = x + (kRows > 3 ? 3 * stride : 0);
   const float* a4 = x + (kRows > 4 ? 4 * stride : 0);
   const float* a5 = x + (kRows > 5 ? 5 * stride : 0);
-  size_t k = 0;
-  for (; k + kChains <= inputs; k += kChains, b += kChains * kPanel) {
+  size_t k = 0, left = inputs;
+  for (; left >= kChains; left -= kChains, b += kChains * kPanel) {
     const VF w0 = hn::LoadU(d, b);
     const VF w1 = hn::LoadU(d, b + kPanel);
     const VF w2 = hn::LoadU(d, b + 2 * kPanel);
@@ -260,17 +266,29 @@ HWY_NOINLINE void FourChainTile(const float* x, size_t stride, size_t inputs, co
     if constexpr (kRows > 3) AddFourChains(a3 + k, w0, w1, w2, w3, c30, c31, c32, c33);
     if constexpr (kRows > 4) AddFourChains(a4 + k, w0, w1, w2, w3, c40, c41, c42, c43);
     if constexpr (kRows > 5) AddFourChains(a5 + k, w0, w1, w2, w3, c50, c51, c52, c53);
+    if constexpr (kBroadcastOperands) {
+      // An operand in memory that has an index is a micro-operation of its own, so each row has a
+      // pointer.
+      NextFour(a0);
+      if constexpr (kRows > 1) NextFour(a1);
+      if constexpr (kRows > 2) NextFour(a2);
+      if constexpr (kRows > 3) NextFour(a3);
+      if constexpr (kRows > 4) NextFour(a4);
+      if constexpr (kRows > 5) NextFour(a5);
+    } else {
+      k += kChains;
+    }
   }
-  if (const size_t rest = inputs - k; rest != 0) {
+  if (left != 0) {
     const VF w0 = hn::LoadU(d, b);
-    const VF w1 = hn::LoadU(d, b + (rest > 1 ? kPanel : 0));
-    const VF w2 = hn::LoadU(d, b + (rest > 2 ? 2 * kPanel : 0));
-    AddRest(a0 + k, rest, w0, w1, w2, c00, c01, c02);
-    if constexpr (kRows > 1) AddRest(a1 + k, rest, w0, w1, w2, c10, c11, c12);
-    if constexpr (kRows > 2) AddRest(a2 + k, rest, w0, w1, w2, c20, c21, c22);
-    if constexpr (kRows > 3) AddRest(a3 + k, rest, w0, w1, w2, c30, c31, c32);
-    if constexpr (kRows > 4) AddRest(a4 + k, rest, w0, w1, w2, c40, c41, c42);
-    if constexpr (kRows > 5) AddRest(a5 + k, rest, w0, w1, w2, c50, c51, c52);
+    const VF w1 = hn::LoadU(d, b + (left > 1 ? kPanel : 0));
+    const VF w2 = hn::LoadU(d, b + (left > 2 ? 2 * kPanel : 0));
+    AddRest(a0 + k, left, w0, w1, w2, c00, c01, c02);
+    if constexpr (kRows > 1) AddRest(a1 + k, left, w0, w1, w2, c10, c11, c12);
+    if constexpr (kRows > 2) AddRest(a2 + k, left, w0, w1, w2, c20, c21, c22);
+    if constexpr (kRows > 3) AddRest(a3 + k, left, w0, w1, w2, c30, c31, c32);
+    if constexpr (kRows > 4) AddRest(a4 + k, left, w0, w1, w2, c40, c41, c42);
+    if constexpr (kRows > 5) AddRest(a5 + k, left, w0, w1, w2, c50, c51, c52);
   }
   const VF v0 = JoinChains(c00, c01, c02, c03);
   const VF v1 = JoinChains(c10, c11, c12, c13);
