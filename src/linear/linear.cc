@@ -12,7 +12,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "src/linear/linear.cc"
 #include "hwy/foreach_target.h"
-#include "src/linear/linear-inl.h"
+#include "src/linear/four_chains-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {

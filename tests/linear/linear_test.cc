@@ -108,6 +108,7 @@ TEST(Linear, LargeShapes) {
                                               {31, 1000, 519},  // 2 MB of weights
                                               {70, 1000, 519},  // more tiles than ask for them
                                               {13, 70, 7001},   // one block of weights is as many
+                                              {403, 1021, 5},   // more shallow sums than 1.5 MB
                                               {5, 300, 2050}}) {
     for (const Data data : kAllData) {
       // The model takes its time: the largest meet one kind of data.
