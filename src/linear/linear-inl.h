@@ -112,31 +112,6 @@ HWY_NOINLINE inline void LinearTiles(const LinearArgs& args, bool own, size_t ro
   RunTiles<kOneRun>(rows, taps, weights, out, count);
 }
 
-// Whether a single vector of outputs, the last, has tall tiles, whose sums wait for each other
-// less: 384x256 to 80 outputs takes 0.92 (AVX512), to 24 0.86 (AVX2), 129x129 to 129 0.95 and 1.02.
-// Sums that are not deep do not hide that a part of a vector ends by way of memory.
-HWY_INLINE bool UsesTallTiles(size_t rows, size_t cols, size_t inputs) {
-  constexpr size_t kLeastRows = 16, kDeep = 128;
-  const size_t lanes = hn::Lanes(DF());
-  return kTallTiles && rows >= kLeastRows && (cols == lanes || (cols < lanes && inputs >= kDeep));
-}
-
-HWY_NOINLINE inline void LinearTall(const LinearArgs& args, size_t m, size_t m1, size_t n,
-                                    size_t cols) {
-  const size_t rows = m1 - m;
-  const size_t tiles = QuotientUp(rows, kRowTileOneVector);
-  const size_t height = Quotient(rows, tiles);
-  const size_t higher = rows - height * tiles;  // tiles with one row more
-  const auto run = [&](size_t each, size_t count) HWY_ATTR {
-    if (count == 0) return;
-    RunTallTiles<1, VF>(each, LinearTaps(args, m, each), LinearWeights(args, n),
-                        LinearOut(args, m, n, cols), count);
-    m += each * count;
-  };
-  run(height + 1, higher);
-  run(height, tiles - higher);
-}
-
 // A block of weights after the other, each with all rows.
 HWY_NOINLINE inline void LinearBlocks(const LinearArgs& args, size_t m0, size_t m1, size_t n0,
                                       size_t n1) {
@@ -176,7 +151,9 @@ HWY_NOINLINE inline void LinearBlocks(const LinearArgs& args, size_t m0, size_t 
     TileWeights weights = LinearWeights(args, n);
     const size_t cols = std::min(width, n1 - n);
     if constexpr (kTallTiles) {
-      if (UsesTallTiles(rows, cols, args.inputs)) return LinearTall(args, m0, m1, n, cols);
+      if (LastIsTall(rows, cols, args.inputs)) {
+        return RunTallRows(rows, LinearTaps(args, m0, rows), weights, LinearOut(args, m0, n, cols));
+      }
     }
     if (asks && n + cols < n1) {
       weights.SetNext(LinearWeights(args, n + cols).first, std::min(width, n1 - n - cols));
