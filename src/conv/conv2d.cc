@@ -7,6 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "src/conv/conv2d.cc"
 #include "hwy/foreach_target.h"
+#include "src/conv/column_tile-inl.h"
 #include "src/conv/pixel_lanes-inl.h"
 #include "src/conv/strips-inl.h"
 
@@ -17,6 +18,9 @@ void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kPixelLanes) {
     if (args.pixel_lanes) return ConvPixelLanes<VF>(args, begin, end);
   }
+  if constexpr (kColumnTiles) {
+    if (args.columns) return ConvColumnTiles<VF>(args, begin, end);
+  }
   ConvDense(args, begin, end);
 }
 
@@ -24,7 +28,7 @@ void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) {
 size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
-  args.tall = args.pixel_lanes = false;
+  args.tall = args.pixel_lanes = args.columns = false;
   if (args.plan == ConvPlan::kDepthwise) {
     args.phases = RunsInPhases(args);
     return args.phases ? width : DepthwiseRowTile(args);
@@ -37,6 +41,8 @@ size_t ConvRowTile(ConvArgs& args) {
   if (args.plan != ConvPlan::kDense) return kRowTile;
   args.pixel_lanes = UsesPixelLanes(args);
   if (args.pixel_lanes) return PixelVectors(s, width) * kPixelLane;
+  args.columns = UsesColumnTiles(args);
+  if (args.columns) return kColumnPixels;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
@@ -124,22 +130,6 @@ bool SplitsOutputs(const ConvArgs& args, size_t parts, size_t tiles) {
   }
   const size_t blocks = QuotientUp(s.outputs, kPartOutputs);
   return QuotientUp(blocks, parts) * tiles <= QuotientUp(tiles, parts) * blocks;
-}
-
-Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
-                   const ImageView<const float>& y, Extent& output) {
-  if (x.channels != s.channels) {
-    return SizeMismatch("x.channels is #, the weights have # channels", x.channels, s.channels);
-  }
-  if (y.channels != s.outputs) {
-    return SizeMismatch("y.channels is #, the weights have # outputs", y.channels, s.outputs);
-  }
-  const size_t height =
-      OutputSize(x.height, s.padding.top, s.padding.bottom, s.kernel_h, s.stride_h, s.dilation_h);
-  const size_t width =
-      OutputSize(x.width, s.padding.left, s.padding.right, s.kernel_w, s.stride_w, s.dilation_w);
-  if (Status status = CheckPixels(x, y, height, width); !status.ok()) return status;
-  return CheckViews(x, y, output);
 }
 
 // Whether groups that are packed one by one run in pairs, on vectors of 16 lanes.
@@ -280,6 +270,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .inner_end = 0,
           .tall = false,
           .pixel_lanes = false,
+          .columns = false,
           .strips = false,
           .phases = false,
           .flat = false,
@@ -324,8 +315,8 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     constexpr size_t kFewChannels = 8;
     const bool copied = s.channels <= kFewChannels && PatchHolds(s, most);
     const size_t depth = DepthOf(s);
-    args.scattered = most <= RunTable::kRows && !args.tall && !args.pixel_lanes && !args.strips &&
-                     !copied && depth >= kMinDepth &&
+    args.scattered = most <= RunTable::kRows && !args.tall && !args.pixel_lanes && !args.columns &&
+                     !args.strips && !copied && depth >= kMinDepth &&
                      (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;
   }

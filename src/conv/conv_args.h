@@ -58,6 +58,7 @@ struct ConvArgs {
                         // that end before it, and follow an inner tile, are inner tiles too
   bool tall;            // tiles are tall (src/common/tall_tile-inl.h)
   bool pixel_lanes;     // lanes are pixels (src/conv/pixel_lanes-inl.h), in strips pairs of them
+  bool columns;         // tiles broadcast inputs once (src/conv/column_tile-inl.h)
   bool strips;          // tiles go down strips (src/conv/depthwise_strip-inl.h, group_strip-inl.h)
   bool phases;          // pixels as far apart as taps run as images of their own (ConvPhases)
   bool flat;            // neither the whole output nor operands of the chain have gaps
@@ -238,6 +239,10 @@ inline Status SizeMismatch(const char* text, size_t first, size_t second) {
 Status CheckPixels(const ImageView<const float>& x, const ImageView<const float>& y, size_t height,
                    size_t width);
 Status CheckViews(const ImageView<const float>& x, const ImageView<const float>& y, Extent& output);
+
+// All of that, for the images of a convolution.
+Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
+                   const ImageView<const float>& y, Extent& output);
 
 // The memory of packed weights.
 Extent ExtentOf(const PackedConv2d& w);

@@ -20,49 +20,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-// What a strip reads of a row of the image. The first column and the last have addresses of their
-// own, so that they may lie in the padding.
-struct StripRow {
-  const float* first;
-  const float* second;
-  const float* last;
-  size_t step;  // floats from a column to the next
-};
-
-// Of all channels.
-struct Strip {
-  StripRow top;                        // the row of the image that its first taps meet
-  size_t down, first_down, last_down;  // floats to the row below; 0: the column is padding
-  bool above, below;                   // whether the first and the last row of the image are, too
-  size_t rows;                         // of outputs
-};
-
-// `rows` rows of tile t. `columns` of the image.
-HWY_INLINE Strip StripAt(const ConvArgs& args, const ConvTile& t, size_t rows) {
-  const Conv2dShape& s = *args.shape;
-  const ImageView<const float>& image = args.x;
-  const size_t columns = (t.pixels - 1) * s.stride_w + 3;
-  // Unsigned: -1 is beyond the image, and wraps back.
-  const size_t y = t.row * s.stride_h - s.padding.top;
-  const size_t x = t.pixel * s.stride_w - s.padding.left;
-  const size_t step = image.pixel_stride;
-  Strip strip;
-  strip.top.second =
-      At(image.data, t.image * image.image_stride + y * image.row_stride + (x + 1) * step);
-  strip.top.step = step;
-  const bool left = x >= image.width;
-  const bool right = x + columns - 1 >= image.width;
-  strip.top.first = left ? kZeros : At(strip.top.second, -step);
-  strip.top.last = right ? kZeros : At(strip.top.second, (columns - 2) * step);
-  strip.down = image.row_stride;
-  strip.first_down = left ? 0 : strip.down;
-  strip.last_down = right ? 0 : strip.down;
-  strip.above = y >= image.height;
-  strip.below = y + (rows - 1) * s.stride_h + 2 >= image.height;
-  strip.rows = rows;
-  return strip;
-}
-
 // A row of a strip's sums.
 template <size_t kPixels, class V>
 using StripSums = TallSums<kPixels, 1, V>;

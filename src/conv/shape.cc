@@ -84,6 +84,22 @@ Status CheckViews(const ImageView<const float>& x, const ImageView<const float>&
   return {};
 }
 
+Status CheckImages(const ImageView<const float>& x, const Conv2dShape& s,
+                   const ImageView<const float>& y, Extent& output) {
+  if (x.channels != s.channels) {
+    return SizeMismatch("x.channels is #, the weights have # channels", x.channels, s.channels);
+  }
+  if (y.channels != s.outputs) {
+    return SizeMismatch("y.channels is #, the weights have # outputs", y.channels, s.outputs);
+  }
+  const size_t height =
+      OutputSize(x.height, s.padding.top, s.padding.bottom, s.kernel_h, s.stride_h, s.dilation_h);
+  const size_t width =
+      OutputSize(x.width, s.padding.left, s.padding.right, s.kernel_w, s.stride_w, s.dilation_w);
+  if (Status status = CheckPixels(x, y, height, width); !status.ok()) return status;
+  return CheckViews(x, y, output);
+}
+
 Extent ExtentOf(const PackedConv2d& w) {
   size_t floats;
   if (w.bias() != nullptr) {  // lies behind the panels

@@ -68,6 +68,7 @@ std::vector<ConvCase> LargeCases() {
       {.shape = Square(3, 72, 72, 9), .height = 29, .width = 31, .has_bias = true},
       // Few outputs, whose vectors are pixels, and eight channels, of which two pixels share one.
       {.shape = Square(3, 4, 8), .height = 100, .width = 112, .has_bias = true},
+      {.shape = Square(3, 3, 8), .height = 101, .width = 113, .has_bias = true},
       {.shape = Depthwise(8), .height = 163, .width = 187, .layout = 7},
       // Images of pixels that are not neighbours.
       {.shape = Dilated(Depthwise(80, 1, 5), 3), .height = 33, .width = 35, .has_bias = true},
@@ -216,6 +217,7 @@ std::vector<ConvCase> SmallCases() {
        .height = 1,
        .width = 2},
       {.shape = Square(3, 3, 7), .images = 3, .height = 4, .width = 20},
+      {.shape = Square(3, 1, 8), .images = 3, .height = 4, .width = 20},
       {.shape = Depthwise(8), .images = 3, .height = 4, .width = 20, .layout = 7},
       // Groups of eight, whose tiles cross rows and images, and of four.
       {.shape = {.outputs = 32,
