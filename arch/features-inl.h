@@ -19,6 +19,14 @@
 #define LANEFUSE_ONE_COPY
 #endif
 
+// As if a vector had been computed, so that it is in a register.
+#undef LANEFUSE_IN_REGISTER
+#if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86
+#define LANEFUSE_IN_REGISTER(v) asm("" : "+v"((v).raw))
+#else
+#define LANEFUSE_IN_REGISTER(v) (void)(v)
+#endif
+
 namespace lanefuse::HWY_NAMESPACE {
 
 // True where MulAdd rounds once in hardware: AVX2 and up, every Arm target, RVV.

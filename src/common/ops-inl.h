@@ -79,6 +79,14 @@ HWY_INLINE V Fma(V a, V b, V c) {
   }
 }
 
+// Where registers are many: GCC would make a vector that has been loaded the operand in memory of
+// each multiply-add that takes it.
+template <class V>
+HWY_INLINE V InRegister(V v) {
+  if constexpr (kVectorRegisters == 32) LANEFUSE_IN_REGISTER(v);
+  return v;
+}
+
 // max(v, lo) and min(v, hi) that let NaN through and keep v where it equals the bound. The
 // machine's own Min and Max disagree between x86 and Arm on NaN and on the sign of zero.
 template <class V>

@@ -174,7 +174,10 @@ HWY_INLINE DepthwiseBlock DepthwiseBlockFor(const ConvArgs& args) {
   if (rows == 1 || s.channels * window <= args.l1) return {rows, kMaxTileCols};
   const size_t stay = std::max(Quotient(args.l1, window), kPanel);
   const size_t parts = QuotientUp(s.channels, std::min(stay, kMaxTileCols));
-  return {rows, QuotientUp(QuotientUp(s.channels, parts), kPanel) * kPanel};
+  // Whole pairs of vectors: with one left over in each part, 14x14x192 with 5x5 taps and stride 2
+  // took 1.09 of the time, 56x56x96 with 7x7 taps 1.13.
+  const size_t pair = 2 * hn::Lanes(DF());
+  return {rows, QuotientUp(QuotientUp(s.channels, parts), pair) * pair};
 }
 
 // All channels of the tile at `cursor` and of those of its height behind it that end at unit

@@ -142,7 +142,8 @@ constexpr bool ReloadsSecond(bool first) { return first && kVectorRegisters == 1
 // The weight of tap kTap < kTaps, where it is wanted.
 template <size_t kTaps, size_t kTap, bool kWanted>
 HWY_INLINE VF TapWeight(const float* weights) {
-  if constexpr (kWanted && kTap < kTaps) return hn::LoadU(DF(), weights + kTap * kPanel);
+  if constexpr (kWanted && kTap < kTaps)
+    return InRegister(hn::LoadU(DF(), weights + kTap * kPanel));
   return hn::Zero(DF());
 }
 
