@@ -271,15 +271,15 @@ HWY_INLINE bool LastIsTall(size_t rows, size_t cols, size_t depth) {
 }
 
 // So many rows, equally far apart, of one vector of outputs, in tiles of nearly equal heights.
-HWY_NOINLINE inline void RunTallRows(size_t rows, Taps taps, const TileWeights& weights,
-                                     TileOut out) {
+template <class V>
+HWY_NOINLINE void RunTallRows(size_t rows, Taps taps, const TileWeights& weights, TileOut out) {
   const size_t tiles = QuotientUp(rows, kRowTileOneVector);
   const size_t height = Quotient(rows, tiles);
   const size_t higher = rows - height * tiles;  // tiles with one row more
   const auto run = [&](size_t each, size_t count) HWY_ATTR {
     if (count == 0) return;
     taps.tile_step = each * taps.stride;
-    RunTallTiles<1, VF>(each, taps, weights, out, count);
+    RunTallTiles<1, V>(each, taps, weights, out, count);
     taps.data += each * count * taps.stride;
     out.y += each * count * out.y_stride;
     out.pos.pixel += each * count;

@@ -125,7 +125,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
         if constexpr (kTallTiles) {
           if (strided == Strided::kInner && taps.kernel_h == 1 && n != block.n0 &&
               LastIsTall(count * t.pixels, cols, taps.length)) {
-            RunTallRows(count * t.pixels, taps, weights, out);
+            RunTallRows<VF>(count * t.pixels, taps, weights, out);
             continue;
           }
         }

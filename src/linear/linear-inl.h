@@ -152,7 +152,8 @@ HWY_NOINLINE inline void LinearBlocks(const LinearArgs& args, size_t m0, size_t 
     const size_t cols = std::min(width, n1 - n);
     if constexpr (kTallTiles) {
       if (LastIsTall(rows, cols, args.inputs)) {
-        return RunTallRows(rows, LinearTaps(args, m0, rows), weights, LinearOut(args, m0, n, cols));
+        return RunTallRows<VF>(rows, LinearTaps(args, m0, rows), weights,
+                               LinearOut(args, m0, n, cols));
       }
     }
     if (asks && n + cols < n1) {
