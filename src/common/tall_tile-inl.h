@@ -272,10 +272,13 @@ HWY_INLINE bool LastIsTall(size_t rows, size_t cols, size_t depth) {
 
 // So many rows, equally far apart, of one vector of outputs, in tiles of nearly equal heights.
 template <class V>
-HWY_NOINLINE void RunTallRows(size_t rows, Taps taps, const TileWeights& weights, TileOut out) {
+HWY_NOINLINE void RunTallRows(size_t rows, const Taps& of, const TileWeights& weights,
+                              const TileOut& to) {
   const size_t tiles = QuotientUp(rows, kRowTileOneVector);
   const size_t height = Quotient(rows, tiles);
   const size_t higher = rows - height * tiles;  // tiles with one row more
+  Taps taps = of;
+  TileOut out = to;
   const auto run = [&](size_t each, size_t count) HWY_ATTR {
     if (count == 0) return;
     taps.tile_step = each * taps.stride;
