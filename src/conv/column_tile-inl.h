@@ -117,13 +117,10 @@ HWY_NOINLINE void RunColumnTile(const ConvArgs& args, const ConvTile& t, size_t 
 
 HWY_INLINE bool UsesColumnTiles(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
-  const size_t stride = s.stride_w;
   return kColumnTiles && s.groups == 1 && s.outputs == kColumnOutputs &&
-         (s.channels == 1 || s.channels == 3) && s.kernel_h == 3 && s.kernel_w == 3 &&
-         s.stride_h == stride && stride <= 2 && (s.dilation_h | s.dilation_w) == 1 &&
-         args.x.pixel_stride == s.channels && args.chain->in_registers &&
-         args.chain->add == nullptr && args.y.width >= kColumnPixels && s.padding.left <= 1 &&
-         (args.y.width - 1) * stride + 2 <= args.x.width + s.padding.left;
+         (s.channels == 1 || s.channels == 3) && args.x.pixel_stride == s.channels &&
+         args.chain->in_registers && args.chain->add == nullptr && args.y.width >= kColumnPixels &&
+         FitsStrips(args, 1);
 }
 
 // Units (tiles) [begin, end).

@@ -122,6 +122,7 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
         const size_t cols = std::min(block.width, block.n1 - n);
         TileOut out = ConvOut(args, t, g * outputs + n, cols);
         out.far = args.far_output && DepthOf(s) >= kPrefetchDepth;
+        // Behind blocks that have just read the same inputs.
         if constexpr (kTallTiles) {
           if (strided == Strided::kInner && taps.kernel_h == 1 && n != block.n0 &&
               LastIsTall(count * t.pixels, cols, taps.length)) {

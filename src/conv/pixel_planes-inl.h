@@ -39,8 +39,11 @@ struct PixelPlanes {
 // The widest row of pixels: sizes of less than 32 bits.
 constexpr size_t kPixelMostWidth = size_t{1} << 24;
 
-// The time of a vector of pixels, in tiles of one, two and three: few sums wait for each other.
-constexpr uint32_t kTimeOfVectors[] = {kPixelOutputs == 8 ? 7 : 10, kPixelOutputs == 8 ? 5 : 6, 5};
+// The time of a vector of pixels in tiles of one, two and three, in fifteenths of the last. Sums
+// wait for each other: eight, of one vector and eight outputs, take 4/3 of the time; with four
+// outputs, one vector has half of the sums that hide the adder, two have as many and no more.
+constexpr uint32_t kTimeOfVectors[] = {kPixelOutputs == 8 ? 20 : 30, kPixelOutputs == 8 ? 15 : 18,
+                                       15};
 
 // Vectors of pixels that a tile of `width` pixels has: what leaves the fewest lanes empty. 0: too
 // many rows of taps.

@@ -172,7 +172,7 @@ HWY_NOINLINE inline void LinearBlocks(const LinearArgs& args, size_t m0, size_t 
 // Shallow sums whose outputs are more than L2 holds take as long as their stores, and those of a
 // block lie a row apart. With a few rows at a time neighbouring lines leave L2 one after the other:
 // 768x17 to 2048 outputs takes 0.76 (AVX2) and 0.84 (AVX512) of the time, 1024x16 to 1000 0.99 and
-// 0.61. 512x128 to 3072 would take 1.03.
+// 0.61. 512x128 to 3072 would take 1.03, fewer outputs 0.93 to 1.08.
 HWY_NOINLINE inline void LinearOneChain(const LinearArgs& args, size_t m0, size_t m1, size_t n0,
                                         size_t n1) {
   constexpr size_t kRows = 8 * kRowTile, kShallow = 64;

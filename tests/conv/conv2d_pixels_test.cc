@@ -76,63 +76,51 @@ TEST(Conv2dPixels, LargeKernelsOfFewChannels) {
   }
 }
 
-// Eight outputs of one and of three channels, whose inputs are broadcast once for all pixels: rows
-// of one tile, of several, and of tiles that have pixels in common.
-TEST(Conv2dPixels, EightOutputsOfOneOrThreeChannels) {
-  Random random(__LINE__);
-  size_t i = 0;
-  for (const size_t channels : {1, 3}) {
-    for (const size_t stride : {1, 2}) {
-      for (size_t width = 10; width <= 51; ++width) {
-        for (const Padding& padding :
-             {Padding{1, 1, 1, 1}, {0, 0, 0, 0}, {0, 1, 0, 1}, {2, 3, 1, 0}, {1, 1, 1, 2}}) {
-          CheckConv({.shape = {.outputs = 8,
-                               .channels = channels,
-                               .kernel_h = 3,
-                               .kernel_w = 3,
-                               .stride_h = stride,
-                               .stride_w = stride,
-                               .padding = padding},
-                     .images = 1 + i % 2,
-                     .height = 3 + i % 7,
-                     .width = width * stride,
-                     .has_bias = i % 3 != 0,
-                     .data = kAllData[i % 3],
-                     .layout = i % 4 == 3 ? 2 : size_t{7}},
-                    random);
-          if (HasFailure()) return;
-          ++i;
-        }
-      }
-    }
-  }
-}
-
-// Eight channels, of which two pixels share a vector of sixteen lanes: strips of one tile, of
-// several, and of tiles that have pixels in common.
-TEST(Conv2dPixels, PairsOfEightChannels) {
-  Random random(__LINE__);
+// Rows of one tile, of several, and of tiles that have pixels in common.
+void CheckEveryWidth(Conv2dShape shape, Random& random) {
   size_t i = 0;
   for (size_t width = 10; width <= 51; ++width) {
-    for (const Padding& padding :
-         {Padding{1, 1, 1, 1}, {0, 0, 0, 0}, {0, 1, 0, 1}, {1, 0, 1, 0}, {1, 1, 1, 2}}) {
-      CheckConv({.shape = {.outputs = 8,
-                           .channels = 8,
-                           .kernel_h = 3,
-                           .kernel_w = 3,
-                           .groups = 8,
-                           .padding = padding},
+    for (const Padding& padding : {Padding{1, 1, 1, 1},
+                                   {0, 0, 0, 0},
+                                   {0, 1, 0, 1},
+                                   {1, 0, 1, 0},
+                                   {2, 3, 1, 0},
+                                   {1, 1, 1, 2}}) {
+      shape.padding = padding;
+      CheckConv({.shape = shape,
                  .images = 1 + i % 2,
                  .height = 3 + i % 17,
-                 .width = width,
+                 .width = width * shape.stride_w,
                  .has_bias = i % 3 != 0,
                  .data = kAllData[i % 3],
                  .layout = i % 4 == 3 ? 2 : size_t{7}},
                 random);
-      if (HasFailure()) return;
+      if (testing::Test::HasFailure()) return;
       ++i;
     }
   }
+}
+
+// Inputs that are broadcast once for all pixels.
+TEST(Conv2dPixels, EightOutputsOfOneOrThreeChannels) {
+  Random random(__LINE__);
+  for (const size_t channels : {1, 3}) {
+    for (const size_t stride : {1, 2}) {
+      CheckEveryWidth({.outputs = 8,
+                       .channels = channels,
+                       .kernel_h = 3,
+                       .kernel_w = 3,
+                       .stride_h = stride,
+                       .stride_w = stride},
+                      random);
+    }
+  }
+}
+
+// Two pixels share a vector of sixteen lanes.
+TEST(Conv2dPixels, PairsOfEightChannels) {
+  Random random(__LINE__);
+  CheckEveryWidth({.outputs = 8, .channels = 8, .kernel_h = 3, .kernel_w = 3, .groups = 8}, random);
 }
 
 }  // namespace
