@@ -114,13 +114,16 @@ constexpr size_t DepthwiseVectors(size_t taps, size_t stride, size_t pixels) {
 // rest is not worth the code.
 constexpr bool kDepthwiseThrees = kSmallCode || kVectorRegisters == 16;
 
-// Pixels of a depthwise tile with a kernel of kWideKernel taps and more: a vector of sums for each,
-// and one of the image (src/conv/depthwise_wide-inl.h). 31x31 on 14x14 takes 0.41 to 0.51 of the
-// time, 21x21 0.53 to 0.61, 15x15 0.59 to 0.98. One row or two gain less: 1x31 takes 0.79 to 0.91,
-// 1x25 0.89 to 0.95, 1x19 would take 0.99 to 1.15. 0: no such tiles.
-constexpr size_t kRowTileWide = kSmallCode ? 0 : 14;
-constexpr size_t kWideKernel = kRowTileWide;  // or taps would be first ones and last ones at once
-constexpr size_t kWideKernelOfFewRows = 24;
+// Pixels of a depthwise tile with a kernel of kWideKernel taps and more that fits no table: sums of
+// two vectors for each, and a vector of the image (src/conv/depthwise_wide-inl.h). 9x9 takes 0.49
+// to 0.69 of the time of tiles whose addresses are looked up, 13x13 0.43 to 0.71. With 32 registers
+// and weights that L1 does not hold, from kRowTileWide taps on, one vector of twice as many pixels:
+// each line of weights is read half as often (31x31 takes 0.5 of the time of two vectors). A single
+// row gains later: 1x31 takes 0.87 to 0.98, 1x15 would take 1.0 to 1.3. 0: no such tiles.
+constexpr size_t kRowTileWidePair = kSmallCode ? 0 : 7;
+constexpr size_t kRowTileWide = kVectorRegisters == 32 ? 2 * kRowTileWidePair : kRowTileWidePair;
+constexpr size_t kWideKernel = 8;  // or taps would be first ones and last ones at once
+constexpr size_t kWideKernelOfOneRow = 24;
 
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =
 // 8 sums), so such tiles are wider: 1 x 8 and 2 x 4.

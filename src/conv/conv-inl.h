@@ -33,7 +33,7 @@ HWY_INLINE bool FitsTable(const Conv2dShape& s) {
 // Whether tiles are wide (src/conv/depthwise_wide-inl.h).
 HWY_INLINE bool UsesWideTiles(const Conv2dShape& s, bool finite) {
   return kRowTileWide != 0 && finite && !FitsTable(s) && s.stride_w == 1 && s.dilation_w == 1 &&
-         s.kernel_w >= (s.kernel_h > 2 ? kWideKernel : kWideKernelOfFewRows) &&
+         s.kernel_w >= (s.kernel_h > 1 ? kWideKernel : kWideKernelOfOneRow) &&
          s.channels >= hn::Lanes(DF());
 }
 

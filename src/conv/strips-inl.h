@@ -201,7 +201,8 @@ HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   args.strips = args.pixel_lanes || UsesStrips(args);
   if (args.pixel_lanes) return 2 * kStripPairs;
   if (args.strips) return StripPixels(s.stride_w);
-  return UsesWideTiles(s, args.finite) ? kRowTileWide : kRowTile;
+  if (!UsesWideTiles(s, args.finite)) return kRowTile;
+  return s.kernel_w >= kRowTileWide ? kRowTileWide : kRowTileWidePair;
 }
 
 // Whether a depthwise convolution with dilation runs as several without (ConvPhases). Not with a

@@ -70,6 +70,8 @@ std::vector<ConvCase> LargeCases() {
       {.shape = Square(3, 4, 8), .height = 100, .width = 112, .has_bias = true},
       {.shape = Square(3, 3, 8), .height = 101, .width = 113, .has_bias = true},
       {.shape = Depthwise(8), .height = 163, .width = 187, .layout = 7},
+      // Strips of wide tiles.
+      {.shape = Depthwise(88, 1, 9), .height = 29, .width = 45, .has_bias = true},
       // Images of pixels that are not neighbours.
       {.shape = Dilated(Depthwise(80, 1, 5), 3), .height = 33, .width = 35, .has_bias = true},
       // A first layer, whose rows of the image are copied some at a time.

@@ -154,13 +154,14 @@ TEST(Conv2dDepthwise, WithEveryKernel) {
 // either and with none.
 TEST(Conv2dDepthwise, WithWideKernels) {
   Random random(__LINE__);
+  constexpr size_t kChannels[] = {16, 37, 24, 50, 11};
   size_t i = 0;
-  for (const size_t kernel_w : {14, 15, 24, 31}) {
-    for (const size_t kernel_h : {1, 2, 3, 11}) {
+  for (const size_t kernel_w : {8, 9, 12, 13, 14, 15, 24, 31}) {
+    for (const size_t kernel_h : {1, 2, 3, 8, 11}) {
       for (const size_t padding : {size_t{0}, kernel_w / 2, kernel_w + 9}) {
         for (const size_t width : {1, 6, 7, 8, 13, 14, 15, 29, 45}) {
           if (width + 2 * padding < kernel_w) continue;
-          ConvCase c{.shape = {.outputs = i % 2 == 0 ? size_t{16} : size_t{37},
+          ConvCase c{.shape = {.outputs = kChannels[i % 5],
                                .kernel_h = kernel_h,
                                .kernel_w = kernel_w,
                                .stride_h = 1 + i % 2,
