@@ -9,6 +9,7 @@
 
 #include "src/conv/conv-inl.h"
 #include "src/conv/depthwise_strip-inl.h"
+#include "src/conv/depthwise_two_rows-inl.h"
 #include "src/conv/depthwise_wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,6 +28,7 @@ struct DepthwiseBlock {
   size_t rows;         // of outputs
   size_t channels;     // whose inputs for so many rows of a tile stay in L1
   bool pairs = false;  // rows of a tile run in pairs
+  LastVector last = {};
 };
 
 // Runs `rows` rows of a tile (DepthwiseTablePixels). `to` moves on: a copy of it would load in
@@ -84,6 +86,7 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
         const size_t shift = i * step + c - first;
         ConvTile here = {t.image, t.row, t.pixel + i * t.pixels, t.pixels};
         DepthwiseOut to(ConvOut(args, here, c, cols));
+        if (c + cols == s.channels && cols >= hn::Lanes(DF())) to.last = block.last;
         size_t r = 0;
         if constexpr (kPairsOfRows) {
           if (block.pairs && rows >= 2 && t.pixels >= kLeastOfPairs && cols >= hn::Lanes(DF())) {
@@ -104,10 +107,11 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
 
 // All channels of units (tiles) [begin, end), as many whole rows at a time as fit a table. One
 // function for all kernels, which differ in what `run` is.
-HWY_NOINLINE inline void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end,
-                                            DepthwiseTableRows run) {
+HWY_NOINLINE inline void DepthwiseTableUnits(const ConvArgs& args, size_t begin, size_t end,
+                                             const LastVector& last, DepthwiseTableRows run) {
   const Conv2dShape& s = *args.shape;
   DepthwiseBlock most = DepthwiseBlockFor(args);
+  most.last = last;
   // A vector of eight is half a line, which would be gone before the other half is wanted. Two
   // vectors at a time instead: 7x7x1024 takes 0.70 to 0.88 of the time, 14x14x512 0.78 to 1.00;
   // others, whose lines stay, would take 1.1 to 1.26.
@@ -117,7 +121,8 @@ HWY_NOINLINE inline void ConvDepthwiseTable(const ConvArgs& args, size_t begin, 
   for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
     if (kSmallCode || t.pixel != 0 || end - unit < args.tiles) {
-      const size_t count = DepthwiseTableTiles(args, cursor, end - unit, {1, most.channels}, run);
+      const size_t count =
+          DepthwiseTableTiles(args, cursor, end - unit, {1, most.channels, false, last}, run);
       unit += count;
       cursor.Advance(count);
       continue;
@@ -133,6 +138,24 @@ HWY_NOINLINE inline void ConvDepthwiseTable(const ConvArgs& args, size_t begin, 
     for (size_t r = 1; r < block.rows; ++r) cursor.SkipRow();
     unit += block.rows * args.tiles;
   }
+}
+
+HWY_NOINLINE inline void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end,
+                                            DepthwiseTableRows run) {
+  LastVector last;
+  HWY_ALIGN float copy[std::max<size_t>(LastVector::kFloats, 1)];
+  if constexpr (LastVector::kFloats != 0) {
+    const Conv2dShape& s = *args.shape;
+    const size_t lanes = hn::Lanes(DF());
+    const size_t rows = (s.kernel_h - 1) * (s.kernel_w | 1) * lanes;
+    const bool fits = rows + (s.kernel_w - 1) * kPanel + lanes <= LastVector::kFloats;
+    // What is added might be the output, which channels that run twice would read twice.
+    const bool plain = args.chain->in_registers && args.chain->add == nullptr;
+    if (fits && plain && s.channels % lanes != 0 && s.channels >= lanes) {
+      last = {copy, CopyWeights(args.panels, s.kernel_h, s.kernel_w, s.channels - lanes, copy)};
+    }
+  }
+  DepthwiseTableUnits(args, begin, end, last, run);
 }
 
 // Taps from which on a kernel is large: those of 64 channels are half of an L1 of 48 KB. 31x31 took

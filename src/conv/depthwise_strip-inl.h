@@ -254,16 +254,22 @@ HWY_NOINLINE void StripChannels(const Strip& strip, const ConvArgs& args, size_t
   float* const y = to.y;
   const float* const bias = chain.bias;
   const float* const panels = args.panels;
+  HWY_ALIGN float last[kMaskedLoads ? 1 : 9 * kPanel];
   for (size_t c = 0; c < channels; c += lanes) {
     const size_t skip = lanes - std::min(channels - c, lanes);
     const size_t channel = c - skip;
-    v.w.Load(panels + c / kPanel * (9 * kPanel) + c % kPanel - skip);
+    const float* weights = panels + c / kPanel * (9 * kPanel) + c % kPanel - skip;
+    if (!kMaskedLoads && skip != 0) {
+      CopyWeights(panels, 1, 9, channel, last);
+      weights = last;
+    }
+    v.w.Load(weights);
     v.row = {whole.top.first + (whole.first_down == 0 ? 0 : channel), At(whole.top.second, channel),
              whole.top.last + (whole.last_down == 0 ? 0 : channel), whole.top.step};
     v.y = y + channel;
     v.bias = bias == nullptr ? kNoBias : bias + channel;
     v.live = hn::Not(hn::FirstN(d, skip));
-    v.plain = plain && (kMaskedLoads || skip == 0);
+    v.plain = plain;
     v.c = c;
     v.skip = skip;
     v.done = 0;

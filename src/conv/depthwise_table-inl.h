@@ -11,6 +11,7 @@
 #define LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
 #endif
 
+#include <algorithm>
 #include <utility>
 
 #include "src/common/run_tiles-inl.h"
@@ -57,10 +58,41 @@ HWY_INLINE void ForPixels(size_t pixels, const Run& run) {
   }
 }
 
+// The last vector of channels, which ends with the last channel and overlaps the one before, where
+// they do not fill it, and loads of a part are branches: such channels took a pixel at a time as
+// long as five whole vectors.
+struct LastVector {
+  // Those of 7x7. The rest of the stack is the table's.
+  static constexpr size_t kFloats = kMaskedLoads || kSmallCode ? 0 : 440;
+  const float* weights = nullptr;  // none where it may not overlap
+  size_t row = 0;                  // floats of a row of taps
+};
+
+// The weights of a vector of channels that begins anywhere, in one panel and perhaps the next. Taps
+// are kPanel floats apart. Rows are an odd number of vectors of eight, so that every second one
+// lies between those of others.
+HWY_NOINLINE inline size_t CopyWeights(const float* panels, size_t kernel_h, size_t kernel_w,
+                                       size_t channel, float* to) {
+  const size_t lanes = hn::Lanes(DF());
+  const size_t lane = channel % kPanel;
+  const size_t here = std::min(lanes, kPanel - lane);
+  const size_t panel = kernel_h * kernel_w * kPanel;
+  const size_t row = (kernel_w | 1) * lanes;
+  const float* from = panels + channel / kPanel * panel;
+  for (size_t ky = 0; ky < kernel_h; ++ky, to += row) {
+    for (size_t kx = 0; kx < kernel_w; ++kx, from += kPanel) {
+      std::copy_n(from + lane, here, to + kx * kPanel);
+      if (here < lanes) std::copy_n(from + panel, lanes - here, to + kx * kPanel + here);
+    }
+  }
+  return row;
+}
+
 // Where a tile of one row goes.
 struct DepthwiseOut {
   TileOut out;
   Finish finish;
+  LastVector last;
 
   explicit DepthwiseOut(const TileOut& to) : out(to), finish(to) {}
 
@@ -205,12 +237,12 @@ HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const
 }
 
 // One step of channels, from c on, for one tile of pixels, whose addresses are those of the table
-// from pixel `at_pixel` on plus `shift`. The second vector's weights are `panel` floats behind the
-// first's.
+// from pixel `at_pixel` on plus `shift`. A row of taps is `down` floats behind the one before, the
+// second vector's weights `panel` floats behind the first's.
 template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat>
 HWY_INLINE void DepthwiseTable(const TapTable::Row* table, const Conv2dShape& shape,
-                               size_t at_pixel, size_t shift, const float* weights, size_t panel,
-                               size_t c, const TileOut& out, const Finish& finish) {
+                               size_t at_pixel, size_t shift, const float* weights, size_t down,
+                               size_t panel, size_t c, const TileOut& out, const Finish& finish) {
   const DF d;
   const size_t rest = out.cols - c;
   VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
@@ -218,7 +250,7 @@ HWY_INLINE void DepthwiseTable(const TapTable::Row* table, const Conv2dShape& sh
   const size_t at = c + shift;
   const size_t kernel_h = shape.kernel_h;
   const size_t kernel_w = kTaps != 0 ? kTaps : shape.kernel_w;
-  for (size_t ky = 0; ky < kernel_h; ++ky, weights += kernel_w * kPanel) {
+  for (size_t ky = 0; ky < kernel_h; ++ky, weights += down) {
     const size_t stride = kStride != 0 ? kStride : shape.stride_w;
     const float* const* row = table[ky] + at_pixel * stride;
     if constexpr (SharesColumns(kTaps, kStride, kPixels)) {
@@ -235,39 +267,14 @@ HWY_INLINE void DepthwiseTable(const TapTable::Row* table, const Conv2dShape& sh
                                                           s2, t2, s3, t3, s4, t4, s5, t5);
 }
 
-// One vector of channels of a tile and of the one below it, for a kernel of three rows: a row of
-// the image that both read is loaded once.
-template <size_t kPixels, Channels kWhat>
-HWY_INLINE void DepthwiseTableTwoRows(const TapTable::Row* table, size_t shift,
-                                      const float* weights, size_t c, const DepthwiseOut& to,
-                                      const DepthwiseOut& below) {
-  const DF d;
-  const size_t rest = to.out.cols - c;
-  VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
-  VF t0 = s0, t1 = s0, t2 = s0, t3 = s0, t4 = s0, t5 = s0;
-  const size_t at = c + shift;
-  AddTapRow<3, kPixels, 1, kWhat, true, false>(table[0], at, rest, weights, weights, s0, s1, s2, s3,
-                                               s4, s5, t0, t1, t2, t3, t4, t5);
-#pragma GCC unroll 2
-  for (size_t ky = 1; ky < 3; ++ky, weights += 3 * kPanel) {
-    AddTapRow<3, kPixels, 1, kWhat, true, true>(table[ky], at, rest, weights + 3 * kPanel, weights,
-                                                s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
-  }
-  AddTapRow<3, kPixels, 1, kWhat, false, true>(table[3], at, rest, weights, weights, s0, s1, s2, s3,
-                                               s4, s5, t0, t1, t2, t3, t4, t5);
-  FinishColumns<kPixels, 1>(to.out, to.finish, 0, c, s0, s0, s1, s1, s2, s2, s3, s3, s4, s4, s5,
-                            s5);
-  FinishColumns<kPixels, 1>(below.out, below.finish, 0, c, t0, t0, t1, t1, t2, t2, t3, t3, t4, t4,
-                            t5, t5);
-}
-
 // The channels behind the last whole vector, one pixel after the other.
 HWY_NOINLINE inline void DepthwiseTablePart(const TapTable::Row* table, const Conv2dShape& shape,
                                             size_t at_pixel, size_t pixels, size_t shift,
                                             const float* weights, size_t c, const TileOut& out,
                                             Finish finish) {
   for (size_t p = at_pixel; p < at_pixel + pixels; ++p, finish.Advance(1)) {
-    DepthwiseTable<0, 1, 0, Channels::kPart>(table, shape, p, shift, weights, 0, c, out, finish);
+    DepthwiseTable<0, 1, 0, Channels::kPart>(table, shape, p, shift, weights,
+                                             shape.kernel_w * kPanel, 0, c, out, finish);
   }
 }
 
@@ -279,6 +286,7 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
   const Conv2dShape& shape = *args.shape;
   const size_t panel_stride = shape.kernel_h * shape.kernel_w * kPanel;
   const size_t panel = lanes == kPanel ? panel_stride : lanes;  // to the second vector's weights
+  const size_t down = (kTaps != 0 ? kTaps : shape.kernel_w) * kPanel;
   const auto weights = [&](size_t c) HWY_ATTR {
     return args.panels + (first + c) / kPanel * panel_stride + (first + c) % kPanel;
   };
@@ -287,19 +295,25 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
   if constexpr (DepthwiseVectors(kTaps, kStride, kPixels) == 2) {
     for (; c + 2 * lanes <= cols; c += 2 * lanes) {
       DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(
-          table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+          table, shape, at_pixel, shift, weights(c), down, panel, c, to.out, to.finish);
     }
   }
   if constexpr (!kSmallCode && kTaps != 3 && kVectorRegisters == 32) {
     // Loads that stop at any lane cost no more than others: they do for whole vectors as well.
     for (; c < cols; c += lanes) {
       DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
-          table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+          table, shape, at_pixel, shift, weights(c), down, panel, c, to.out, to.finish);
     }
   } else {
-    for (; c + lanes <= cols; c += lanes) {
+    for (;; c += lanes) {
+      LastVector vector = {weights(c), down};
+      if (c + lanes > cols) {
+        if (LastVector::kFloats == 0 || kTaps == 3 || c == cols || !to.last.weights) break;
+        vector = to.last;
+        c = cols - lanes;
+      }
       DepthwiseTable<kTaps, kPixels, kStride, Channels::kOne>(
-          table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+          table, shape, at_pixel, shift, vector.weights, vector.row, panel, c, to.out, to.finish);
     }
     if (c == cols) return;
     if constexpr (kSmallCode || kTaps != 3) {
@@ -307,7 +321,7 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
       DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, to.out, to.finish);
     } else {
       DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
-          table, shape, at_pixel, shift, weights(c), panel, c, to.out, to.finish);
+          table, shape, at_pixel, shift, weights(c), down, panel, c, to.out, to.finish);
     }
   }
 }
@@ -354,42 +368,6 @@ HWY_NOINLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArg
     }
     ForPixels<kLeast>(pixels, [&]<size_t kPixels>(Pixels<kPixels> p) HWY_ATTR { run(p, 0); });
   }
-}
-
-// The same for a tile and the one below it, `pairs` of them below each other.
-template <size_t kPixels>
-HWY_NOINLINE void DepthwiseTableTwoRowsChannels(const TapTable::Row* table, const ConvArgs& args,
-                                                size_t first, size_t shift, DepthwiseOut& to,
-                                                DepthwiseOut& below, size_t pairs) {
-  const size_t lanes = hn::Lanes(DF());
-  constexpr size_t kPanelStride = 3 * 3 * kPanel;
-  const auto weights = [&](size_t c) HWY_ATTR {
-    return args.panels + (first + c) / kPanel * kPanelStride + (first + c) % kPanel;
-  };
-  const size_t cols = to.out.cols;
-  const size_t down = args.y.row_stride;
-  for (; pairs != 0; --pairs, table += 2, to.Down(2, down), below.Down(2, down)) {
-    size_t c = 0;
-    for (; c + lanes <= cols; c += lanes) {
-      DepthwiseTableTwoRows<kPixels, Channels::kOne>(table, shift, weights(c), c, to, below);
-    }
-    if (c != cols) {
-      DepthwiseTableTwoRows<kPixels, Channels::kLast>(table, shift, weights(c), c, to, below);
-    }
-  }
-}
-
-// Pixels from which on a tile and the one below run together. Narrower ones are rare, and two
-// vectors of theirs hide as much.
-constexpr size_t kLeastOfPairs = 4;
-
-HWY_INLINE void DepthwiseTableTwoRowsPixels(const TapTable::Row* table, const ConvArgs& args,
-                                            size_t pixels, size_t first, size_t shift,
-                                            DepthwiseOut& to, DepthwiseOut& below, size_t pairs) {
-  const auto run = [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
-    DepthwiseTableTwoRowsChannels<kPixels>(table, args, first, shift, to, below, pairs);
-  };
-  ForPixels<kLeastOfPairs>(pixels, run);
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

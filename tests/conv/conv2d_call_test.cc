@@ -70,7 +70,8 @@ std::vector<ConvCase> LargeCases() {
       {.shape = Square(3, 4, 8), .height = 100, .width = 112, .has_bias = true},
       {.shape = Square(3, 3, 8), .height = 101, .width = 113, .has_bias = true},
       {.shape = Depthwise(8), .height = 163, .width = 187, .layout = 7},
-      // Strips of wide tiles.
+      // A last vector that overlaps the one before; strips of wide tiles.
+      {.shape = Depthwise(20, 1, 5), .height = 67, .width = 71, .layout = 3},
       {.shape = Depthwise(88, 1, 9), .height = 29, .width = 45, .has_bias = true},
       // Images of pixels that are not neighbours.
       {.shape = Dilated(Depthwise(80, 1, 5), 3), .height = 33, .width = 35, .has_bias = true},

@@ -55,6 +55,29 @@ TEST(Conv2dDepthwise, AtEveryWidth) {
   }
 }
 
+// Every part of a vector of channels, alone and behind whole ones, in one panel and across two.
+TEST(Conv2dDepthwise, WithEveryNumberOfChannels) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (size_t channels = 1; channels <= 40; ++channels) {
+    for (const size_t kernel : {3, 4, 5, 7}) {
+      for (const size_t stride : {1, 2}) {
+        ConvCase c{.shape = Square(kernel, channels, channels, channels),
+                   .images = 1 + i % 2,
+                   .height = 5 + i % 3,
+                   .width = 3 + i % 11,
+                   .has_bias = i % 2 == 0,
+                   .data = kAllData[i % 3],
+                   .layout = i};
+        c.shape.stride_h = c.shape.stride_w = stride;
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 // More channels than a table and what stands for no bias have, with and without a bias.
 TEST(Conv2dDepthwise, WithManyChannels) {
   Random random(__LINE__);

@@ -76,6 +76,9 @@ std::vector<ConvCase> Cases() {
        .width = 9,
        .layout = 6},
       {.shape = Dilated(Depthwise(35), 2), .images = 2, .height = 6, .width = 9, .has_bias = true},
+      // A last vector that overlaps the one before.
+      {.shape = Depthwise(20, 1, 5), .images = 2, .height = 4, .width = 9, .has_bias = true},
+      {.shape = Depthwise(13, 2), .images = 2, .height = 5, .width = 9, .layout = 4},
       // Vectors of pixels, and of two pixels of eight channels.
       {.shape = Square(3, 4, 7), .images = 2, .height = 4, .width = 19, .has_bias = true},
       {.shape = Square(3, 3, 8), .images = 2, .height = 4, .width = 19, .has_bias = true},
