@@ -63,10 +63,13 @@ constexpr size_t kPlaneFloats = 896;  // of all rows that a tile reads: less tha
 constexpr size_t kPixelRows = 8;      // of taps
 constexpr size_t kPixelTaps = 32;     // inputs of a row of taps
 
-// Whether a tile with eight outputs of one or three channels broadcasts an input once for all of
-// its pixels (src/conv/column_tile-inl.h): twelve of them, three weights and an input. 120x160x1
-// takes 0.63 of the time, 96x96x3 with stride 2 0.72, 25x25x3 0.75, 224x224x3 0.96.
-constexpr bool kColumnTiles = !kSmallCode && kVectorRegisters == 16;
+// Whether a tile with one vector of outputs of one or three channels broadcasts an input once for
+// all of its pixels (src/conv/column_tile-inl.h): twelve of them, three weights and an input. AVX2,
+// eight outputs: 120x160x1 takes 0.63 of the time, 96x96x3 with stride 2 0.72, 25x25x3 0.75,
+// 224x224x3 0.96. AVX512, sixteen: 96x96x1 with stride 2 0.61, 32x32x3 0.81, 224x224x3 with stride
+// 2 0.87, 224x224x1 0.95; 24 pixels would take 1.04 to 1.27. Two vectors, one after the other,
+// would take 1.02 to 1.35.
+constexpr bool kColumnTiles = !kSmallCode;
 constexpr size_t kColumnPixels = 12;
 
 // Whether two groups of eight outputs each share a vector.

@@ -1,8 +1,8 @@
-// Dense convolution with eight outputs of one or three channels, as the first layers of small
-// networks, where lanes are eight and registers 16: three by three taps, stride 1 or 2. An input is
-// broadcast once for all pixels of a tile that read it, instead of once for each of them. The
-// columns of a tile are read in several parts beside each other, so that sums wait for each other
-// less. Per-target header: include it after hwy/foreach_target.h.
+// Dense convolution with one vector of outputs of one or three channels, as the first layers of
+// small networks: three by three taps, stride 1 or 2. An input is broadcast once for all pixels of
+// a tile that read it, instead of once for each of them. The columns of a tile are read in several
+// parts beside each other, so that sums wait for each other less. Per-target header: include it
+// after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_COLUMN_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_COLUMN_TILE_INL_H_
 #undef LANEFUSE_SRC_CONV_COLUMN_TILE_INL_H_
@@ -17,8 +17,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
-
-constexpr size_t kColumnOutputs = 8;
 
 // A row of outputs of a tile.
 template <size_t kChannels, size_t kStride, class V>
@@ -117,7 +115,7 @@ HWY_NOINLINE void RunColumnTile(const ConvArgs& args, const ConvTile& t, size_t 
 
 HWY_INLINE bool UsesColumnTiles(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
-  return kColumnTiles && s.groups == 1 && s.outputs == kColumnOutputs &&
+  return kColumnTiles && s.groups == 1 && s.outputs == hn::Lanes(DF()) &&
          (s.channels == 1 || s.channels == 3) && args.x.pixel_stride == s.channels &&
          args.chain->in_registers && args.chain->add == nullptr && args.y.width >= kColumnPixels &&
          FitsStrips(args, 1);

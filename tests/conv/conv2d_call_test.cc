@@ -69,6 +69,7 @@ std::vector<ConvCase> LargeCases() {
       // Few outputs, whose vectors are pixels, and eight channels, of which two pixels share one.
       {.shape = Square(3, 4, 8), .height = 100, .width = 112, .has_bias = true},
       {.shape = Square(3, 3, 8), .height = 101, .width = 113, .has_bias = true},
+      {.shape = Square(3, 3, 16), .height = 99, .width = 115, .has_bias = true},
       {.shape = Depthwise(8), .height = 163, .width = 187, .layout = 7},
       // A last vector that overlaps the one before; strips of wide tiles.
       {.shape = Depthwise(20, 1, 5), .height = 67, .width = 71, .layout = 3},
@@ -221,6 +222,7 @@ std::vector<ConvCase> SmallCases() {
        .width = 2},
       {.shape = Square(3, 3, 7), .images = 3, .height = 4, .width = 20},
       {.shape = Square(3, 1, 8), .images = 3, .height = 4, .width = 20},
+      {.shape = Strided(Square(3, 3, 16), 2), .images = 3, .height = 4, .width = 29},
       {.shape = Depthwise(8), .images = 3, .height = 4, .width = 20, .layout = 7},
       // Groups of eight, whose tiles cross rows and images, and of four.
       {.shape = {.outputs = 32,

@@ -102,17 +102,19 @@ void CheckEveryWidth(Conv2dShape shape, Random& random) {
 }
 
 // Inputs that are broadcast once for all pixels.
-TEST(Conv2dPixels, EightOutputsOfOneOrThreeChannels) {
+TEST(Conv2dPixels, OneVectorOfOutputsOfOneOrThreeChannels) {
   Random random(__LINE__);
-  for (const size_t channels : {1, 3}) {
-    for (const size_t stride : {1, 2}) {
-      CheckEveryWidth({.outputs = 8,
-                       .channels = channels,
-                       .kernel_h = 3,
-                       .kernel_w = 3,
-                       .stride_h = stride,
-                       .stride_w = stride},
-                      random);
+  for (const size_t outputs : {8, 16}) {
+    for (const size_t channels : {1, 3}) {
+      for (const size_t stride : {1, 2}) {
+        CheckEveryWidth({.outputs = outputs,
+                         .channels = channels,
+                         .kernel_h = 3,
+                         .kernel_w = 3,
+                         .stride_h = stride,
+                         .stride_w = stride},
+                        random);
+      }
     }
   }
 }
