@@ -63,6 +63,9 @@ constexpr size_t kPlaneFloats = 896;  // of all rows that a tile reads: less tha
 constexpr size_t kPixelRows = 8;      // of taps
 constexpr size_t kPixelTaps = 32;     // inputs of a row of taps
 
+// Whether up to four outputs of many inputs have lanes of pixels, too (src/conv/pixel_rows-inl.h).
+constexpr bool kPixelRowTiles = !kSmallCode && kVectorRegisters == 16;
+
 // Whether a tile with one vector of outputs of one or three channels broadcasts an input once for
 // all of its pixels (src/conv/column_tile-inl.h): twelve of them, three weights and an input. AVX2,
 // eight outputs: 120x160x1 takes 0.63 of the time, 96x96x3 with stride 2 0.72, 25x25x3 0.75,

@@ -115,10 +115,12 @@ class StackOfCalls : public testing::Test {
     return v;
   }
 
-  // As many outputs as channels, padded, behind chains of each kind.
-  void CheckConv2d(size_t side, size_t channels, size_t groups, size_t kernel, size_t stride) {
+  // Padded, behind chains of each kind; by default as many outputs as channels.
+  void CheckConv2d(size_t side, size_t channels, size_t groups, size_t kernel, size_t stride,
+                   size_t outputs = 0) {
     const size_t p = kernel / 2;
-    const Conv2dShape shape{.outputs = channels,
+    if (outputs == 0) outputs = channels;
+    const Conv2dShape shape{.outputs = outputs,
                             .channels = channels,
                             .kernel_h = kernel,
                             .kernel_w = kernel,
@@ -126,16 +128,16 @@ class StackOfCalls : public testing::Test {
                             .stride_w = stride,
                             .groups = groups,
                             .padding = {p, p, p, p}};
-    const std::vector<float> w = Floats(channels * kernel * kernel * channels / groups);
+    const std::vector<float> w = Floats(outputs * kernel * kernel * channels / groups);
     std::vector<std::byte> bytes(PackedConv2d::Bytes(shape));
     PackedConv2d packed;
     ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, packed).ok());
     const std::vector<float> x = Floats(side * side * channels);
     const size_t out_side = (side - 1) / stride + 1;
-    std::vector<float> y(out_side * out_side * channels);
+    std::vector<float> y(out_side * out_side * outputs);
     const ImageView<const float> in(x.data(), side, side, channels);
-    const ImageView<float> out(y.data(), out_side, out_side, channels);
-    const ChainData data(out_side * out_side, channels, 3);
+    const ImageView<float> out(y.data(), out_side, out_side, outputs);
+    const ChainData data(out_side * out_side, outputs, 3);
     SCOPED_TRACE(std::to_string(groups) + " groups, kernel " + std::to_string(kernel) +
                  ", stride " + std::to_string(stride));
     Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, Epilogue().Act(Relu()), out); });
@@ -190,6 +192,10 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   }
   // Vectors of pixels, three in a tile, and of two pixels.
   for (const size_t groups : {1, 8}) CheckConv2d(48, 8, groups, 3, 1);
+  CheckConv2d(48, 30, 1, 5, 1, 3);     // transposed rows
+  CheckConv2d(kSide, 3, 1, 3, 1, 16);  // columns
+  // Last vectors that overlap, with the most weights that are copied, and wide kernels.
+  for (const size_t kernel : {7, 9}) CheckConv2d(kSide, 20, 20, kernel, 1);
   const std::vector<float> x = Floats(kSide * kSide * kChannels);
   std::vector<float> y(x.size());
   const ImageView<const float> in(x.data(), kSide, kSide, kChannels);

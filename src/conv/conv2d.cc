@@ -9,7 +9,7 @@
 #define HWY_TARGET_INCLUDE "src/conv/conv2d.cc"
 #include "hwy/foreach_target.h"
 #include "src/conv/column_tile-inl.h"
-#include "src/conv/pixel_lanes-inl.h"
+#include "src/conv/pixel_rows-inl.h"
 #include "src/conv/strips-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -18,6 +18,9 @@ namespace lanefuse::HWY_NAMESPACE {
 void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kPixelLanes) {
     if (args.pixel_lanes) return ConvPixelLanes<VF>(args, begin, end);
+  }
+  if constexpr (kPixelRowTiles) {
+    if (args.pixel_rows) return ConvPixelRows<VF>(args, begin, end);
   }
   if constexpr (kColumnTiles) {
     if (args.columns) return ConvColumnTiles<VF>(args, begin, end);
@@ -29,7 +32,7 @@ void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) {
 size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
-  args.tall = args.pixel_lanes = args.columns = false;
+  args.tall = args.pixel_lanes = args.pixel_rows = args.columns = false;
   if (args.plan == ConvPlan::kDepthwise) {
     args.phases = RunsInPhases(args);
     return args.phases ? width : DepthwiseRowTile(args);
@@ -42,6 +45,8 @@ size_t ConvRowTile(ConvArgs& args) {
   if (args.plan != ConvPlan::kDense) return kRowTile;
   args.pixel_lanes = UsesPixelLanes(args);
   if (args.pixel_lanes) return PixelVectors(s, width) * kPixelLane;
+  args.pixel_rows = UsesPixelRows(args);
+  if (args.pixel_rows) return RowVectors(s, width) * kRowLanes;
   args.columns = UsesColumnTiles(args);
   if (args.columns) return kColumnPixels;
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
@@ -173,7 +178,9 @@ size_t ChooseTiles(ConvArgs& args, int target) {
   // vectors.
   const bool pairs = RunsEights(s, target);
   if (narrow != target) {
-    const size_t most = choose(target);
+    size_t most = choose(narrow);
+    if (args.pixel_rows) return most;
+    most = choose(target);
     if (args.strips || args.tall || args.pixel_lanes) return most;
   }
   if (!pairs) return choose(narrow);
@@ -271,21 +278,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .small_weights = caches.l2 / 2,
           .large_weights = caches.l2 * 3 / 4,
           .far_output = y.images * y.height * y.width * y.channels > caches.l2 / 2 / sizeof(float),
-          .strip_image = caches.l2 / 8,
-          .tiles = 0,
-          .pixels = 0,
-          .longer = 0,
-          .inner_end = 0,
-          .tall = false,
-          .pixel_lanes = false,
-          .columns = false,
-          .strips = false,
-          .phases = false,
-          .flat = false,
-          .scattered = false,
-          .down = 0,
-          .across = 0,
-          .origin = {}};
+          .strip_image = caches.l2 / 8};
 }
 
 bool IsPointwise(const Conv2dShape& s) {
@@ -323,9 +316,9 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     constexpr size_t kFewChannels = 8;
     const bool copied = s.channels <= kFewChannels && PatchHolds(s, most);
     const size_t depth = DepthOf(s);
-    args.scattered = most <= RunTable::kRows && !args.tall && !args.pixel_lanes && !args.columns &&
-                     !args.strips && !copied && depth >= kMinDepth &&
-                     (args.tiles * most - args.across) * 32 > args.across;
+    args.scattered = most <= RunTable::kRows && !args.tall && !args.pixel_lanes &&
+                     !args.pixel_rows && !args.columns && !args.strips && !copied &&
+                     depth >= kMinDepth && (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;
   }
   if (one_row) {

@@ -52,19 +52,21 @@ struct ConvArgs {
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2
   bool far_output;       // what a tile writes is not in L2 before
   size_t strip_image;    // bytes of an image up to which depthwise goes down it at once
-  size_t tiles;          // of one output row: the first `longer` have a pixel more than `pixels`
-  size_t pixels, longer;
-  size_t inner_end;     // the first pixel of a row whose taps leave the image on the right: tiles
+  size_t tiles = 0;      // of one output row: the first `longer` have a pixel more than `pixels`
+  size_t pixels = 0, longer = 0;
+  size_t inner_end = 0;  // the first pixel of a row whose taps leave the image on the right: tiles
                         // that end before it, and follow an inner tile, are inner tiles too
-  bool tall;            // tiles are tall (src/common/tall_tile-inl.h)
-  bool pixel_lanes;     // lanes are pixels (src/conv/pixel_lanes-inl.h), in strips pairs of them
-  bool columns;         // tiles broadcast inputs once (src/conv/column_tile-inl.h)
-  bool strips;          // tiles go down strips (src/conv/depthwise_strip-inl.h, group_strip-inl.h)
-  bool phases;          // pixels as far apart as taps run as images of their own (ConvPhases)
-  bool flat;            // neither the whole output nor operands of the chain have gaps
-  bool scattered;       // y is one row of pixels, whose tiles do not end with the rows of an image
-  size_t down, across;  // pixels of an image of the output, whatever form y has taken
-  TilePos origin;       // where y begins in the whole output: what operands of the chain go by
+  bool tall = false;         // tiles are tall (src/common/tall_tile-inl.h)
+  bool pixel_lanes = false;  // lanes are pixels (pixel_lanes-inl.h), in strips pairs of them
+  bool pixel_rows = false;   // the same, of many inputs (pixel_rows-inl.h)
+  bool columns = false;      // tiles broadcast inputs once (column_tile-inl.h)
+  bool strips = false;       // tiles go down strips (depthwise_strip-inl.h, group_strip-inl.h)
+  bool phases = false;       // pixels as far apart as taps run as images of their own (ConvPhases)
+  bool flat = false;         // neither the whole output nor operands of the chain have gaps
+  bool scattered = false;    // y is one row of pixels, whose tiles do not end with an image's rows
+  size_t down = 0;           // pixels of an image of the output, whatever form y has taken
+  size_t across = 0;
+  TilePos origin = {};  // where y begins in the whole output: what operands of the chain go by
 };
 
 // y = chain(w * x), not yet cut into tiles: `chain` and w must outlive it.

@@ -70,6 +70,7 @@ std::vector<ConvCase> LargeCases() {
       {.shape = Square(3, 4, 8), .height = 100, .width = 112, .has_bias = true},
       {.shape = Square(3, 3, 8), .height = 101, .width = 113, .has_bias = true},
       {.shape = Square(3, 3, 16), .height = 99, .width = 115, .has_bias = true},
+      {.shape = Square(5, 32, 3), .height = 61, .width = 80, .has_bias = true, .layout = 4},
       {.shape = Depthwise(8), .height = 163, .width = 187, .layout = 7},
       // A last vector that overlaps the one before; strips of wide tiles.
       {.shape = Depthwise(20, 1, 5), .height = 67, .width = 71, .layout = 3},
@@ -223,6 +224,7 @@ std::vector<ConvCase> SmallCases() {
       {.shape = Square(3, 3, 7), .images = 3, .height = 4, .width = 20},
       {.shape = Square(3, 1, 8), .images = 3, .height = 4, .width = 20},
       {.shape = Strided(Square(3, 3, 16), 2), .images = 3, .height = 4, .width = 29},
+      {.shape = Square(3, 12, 3), .images = 3, .height = 4, .width = 27},
       {.shape = Depthwise(8), .images = 3, .height = 4, .width = 20, .layout = 7},
       // Groups of eight, whose tiles cross rows and images, and of four.
       {.shape = {.outputs = 32,

@@ -83,6 +83,7 @@ std::vector<ConvCase> Cases() {
       {.shape = Square(3, 4, 7), .images = 2, .height = 4, .width = 19, .has_bias = true},
       {.shape = Square(3, 3, 8), .images = 2, .height = 4, .width = 19, .has_bias = true},
       {.shape = Square(3, 3, 16), .images = 2, .height = 4, .width = 19, .has_bias = true},
+      {.shape = Square(3, 20, 3), .images = 2, .height = 4, .width = 15, .has_bias = true},
       {.shape = Depthwise(8), .images = 2, .height = 4, .width = 19, .layout = 7},
       // Groups of eight and of four, in strips.
       {.shape = Square(3, 24, 24, 3), .images = 2, .height = 5, .width = 12, .has_bias = true},

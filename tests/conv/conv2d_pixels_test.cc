@@ -43,6 +43,40 @@ TEST(Conv2dPixels, EveryDistance) {
   }
 }
 
+// Up to four outputs of many inputs, whose rows are transposed: one vector of pixels and two, sums
+// in one group and several, images lower than the kernel, any padding.
+TEST(Conv2dPixels, UpToFourOutputsOfManyInputs) {
+  Random random(__LINE__);
+  struct Kernel {
+    size_t h, w;
+  };
+  size_t i = 0;
+  for (size_t outputs = 1; outputs <= 4; ++outputs) {
+    for (const size_t channels : {4, 7, 9, 30, 49, 64, 112}) {
+      for (const Kernel& kernel :
+           {Kernel{3, 3}, {5, 5}, {7, 7}, {9, 9}, {3, 5}, {9, 2}, {1, 9}, {1, 1}, {4, 4}}) {
+        ConvCase c{.shape = {.outputs = outputs,
+                             .channels = channels,
+                             .kernel_h = kernel.h,
+                             .kernel_w = kernel.w},
+                   .images = 1 + i % 2,
+                   .height = 1 + i * 5 % 11,
+                   .width = 8 + i * 7 % 26,
+                   .has_bias = i % 3 != 0,
+                   .data = kAllData[i % 3],
+                   .layout = i};
+        c.shape.padding = {kernel.h / 2, kernel.h / 2, kernel.w / 2, kernel.w / 2};
+        if (i % 4 == 1) c.shape.padding = {kernel.h - 1, i % 3, i % 5, kernel.w};
+        if (i % 4 == 3) c.shape.padding = {kernel.h, kernel.h, 0, 0};
+        c.width += i % 4 == 3 ? kernel.w - 1 : 0;
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 // Large kernels on few channels, whose tiles are copied with the padding where a patch holds them,
 // and look up their taps where it does not: pixels that lie further apart than a kernel is wide,
 // too.

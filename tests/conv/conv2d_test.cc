@@ -215,6 +215,7 @@ TEST(Conv2d, OneSpecialValueAtEachPlaceOfTheInput) {
       {.shape = Square(3, 3, 7), .height = 3, .width = 18},
       {.shape = Square(3, 1, 8), .height = 3, .width = 17},
       {.shape = Square(3, 3, 16), .height = 3, .width = 17},
+      {.shape = Square(3, 20, 2), .height = 3, .width = 16},
       {.shape = Depthwise(8), .height = 3, .width = 15, .layout = 7},
   };
   for (const ConvCase& c : cases) {

@@ -1,0 +1,239 @@
+// Dense convolution with up to four outputs of many inputs, as the last layers of networks that
+// make images: lanes are pixels of a row, where registers are 16. Each row of the image is
+// transposed once for a tile, and added to all rows of outputs that read it. Per-target header:
+// include it after hwy/foreach_target.h.
+#if defined(LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_
+#undef LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_
+#else
+#define LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_
+#endif
+
+#include <algorithm>
+
+#include "src/conv/pixel_lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lanefuse::HWY_NAMESPACE {
+
+// Sums of a tile: those of one output row and output are kRowVectors vectors, or one.
+constexpr size_t kRowVectors = 2;
+constexpr size_t kRowOutputs = 4;
+constexpr size_t kRowSums = 28;  // of rows of taps and outputs
+// Of them at a time: 12 sums, two vectors of pixels and a weight, or as many as there are
+// addresses.
+constexpr size_t RowGroup(size_t vectors) { return vectors == 2 ? 6 : 9; }
+constexpr size_t kRowLanes = 8;
+
+// Floats from one channel of a transposed row to the next.
+HWY_INLINE size_t RowPlane(const Conv2dShape& s, size_t vectors) {
+  return vectors * kRowLanes + s.kernel_w - 1;
+}
+
+// Vectors of pixels that a tile may have; 0: none.
+HWY_INLINE size_t RowVectors(const Conv2dShape& s, size_t width) {
+  if (width > kRowLanes && s.channels * RowPlane(s, 2) <= kPlaneFloats) return 2;
+  return s.channels * RowPlane(s, 1) <= kPlaneFloats ? 1 : 0;
+}
+
+// Whether that gains: full vectors of pixels take so many eighths of the time of vectors of
+// outputs, with nine taps. With one vector, where channels are many, sums wait for each other.
+HWY_INLINE bool GainsByPixelRows(const Conv2dShape& s, size_t width) {
+  constexpr size_t kTime[2][kRowOutputs] = {{4, 5, 5, 8}, {4, 4, 5, 6}};
+  const size_t vectors = RowVectors(s, width);
+  if (vectors == 0) return false;
+  const size_t taps = s.kernel_h * s.kernel_w;
+  if (taps == 1 && s.outputs != 1) return false;  // would take 1.1 to 1.25
+  const size_t time = kTime[vectors - 1][s.outputs - 1] + (taps < 9 ? 3 : 0) - (taps < 25 ? 0 : 2);
+  const size_t lanes = vectors * kRowLanes;
+  return QuotientUp(width, lanes) * lanes * time <= width * 8;
+}
+
+HWY_NOINLINE inline bool UsesPixelRows(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  return kPixelRowTiles && s.groups == 1 && s.outputs <= kRowOutputs && s.channels >= 4 &&
+         s.channels <= kPlaneFloats / kRowLanes && s.kernel_w <= kPlaneFloats / kRowLanes &&
+         s.kernel_h <= kRowSums && s.kernel_h * s.outputs <= kRowSums && s.stride_h == 1 &&
+         s.stride_w == 1 && (s.dilation_h | s.dilation_w) == 1 && args.y.width >= kRowLanes &&
+         args.y.width <= kPixelMostWidth && args.chain->in_registers &&
+         args.chain->add == nullptr && GainsByPixelRows(s, args.y.width);
+}
+
+// Columns [at, at + 8) of a row of the image, whose column x is `row` + x * stride if x < width,
+// and padding otherwise: lane i of plane c is channel c of column i.
+template <class V>
+HWY_INLINE void TransposePixels(const float* row, size_t stride, size_t width, size_t at,
+                                size_t channels, size_t plane, float* to) {
+  const hn::DFromV<V> d;
+  const hn::Half<decltype(d)> half;
+  const float* from[kRowLanes];
+  for (size_t i = 0; i < kRowLanes; ++i) {
+    from[i] = at + i < width ? At(row, (at + i) * stride) : kZeros;
+  }
+  // The last four channels may be some of those before once more.
+  for (size_t next = 0; next < channels; next += 4) {
+    const size_t c = std::min(next, channels - 4);
+    const auto pixels = [&](size_t i) HWY_ATTR __attribute__((always_inline)) {
+      return hn::Combine(d, hn::LoadU(half, from[i + 4] + c), hn::LoadU(half, from[i] + c));
+    };
+    V v0 = pixels(0), v1 = pixels(1), v2 = pixels(2), v3 = pixels(3);
+    TransposeLanes(v0, v1, v2, v3);
+    float* p = to + c * plane;
+    hn::StoreU(v0, d, p);
+    hn::StoreU(v1, d, p + plane);
+    hn::StoreU(v2, d, p + 2 * plane);
+    hn::StoreU(v3, d, p + 3 * plane);
+  }
+}
+
+// Where the sums of some pairs of a row of outputs and an output are, and their first weights.
+struct RowPairs {
+  const float* weights[RowGroup(1)];
+  float* sums[RowGroup(1)];
+};
+
+// A row of taps of kPairs pairs, each with its own weights, which meets the planes of a row.
+template <size_t kPairs, size_t kVectors, class V>
+HWY_NOINLINE void AddRowPairs(const RowPairs& pairs, const float* planes, size_t plane,
+                              size_t channels, size_t kernel_w) {
+  const hn::DFromV<V> d;
+  V s[kPairs][kVectors];
+  const float* w[kPairs];
+  for (size_t i = 0; i < kPairs; ++i) {
+    w[i] = pairs.weights[i];
+    for (size_t v = 0; v < kVectors; ++v) s[i][v] = hn::LoadU(d, pairs.sums[i] + v * kRowLanes);
+  }
+  size_t at = 0;
+  for (size_t kx = 0; kx < kernel_w; ++kx) {
+    const float* x = planes + kx;
+#pragma GCC unroll 1
+    for (size_t c = 0; c < channels; ++c, x += plane, at += kPanel) {
+      V pixels[kVectors];
+      for (size_t v = 0; v < kVectors; ++v) pixels[v] = hn::LoadU(d, x + v * kRowLanes);
+      for (size_t i = 0; i < kPairs; ++i) {
+        const V weight = hn::Set(d, w[i][at]);
+        for (size_t v = 0; v < kVectors; ++v) s[i][v] = Fma(pixels[v], weight, s[i][v]);
+      }
+    }
+  }
+  for (size_t i = 0; i < kPairs; ++i) {
+    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(s[i][v], d, pairs.sums[i] + v * kRowLanes);
+  }
+}
+
+// The same for 1 to RowGroup(kVectors) of them.
+template <size_t kVectors, class V, size_t kPairs = RowGroup(kVectors)>
+HWY_INLINE void AddSomePairs(size_t count, const RowPairs& pairs, const float* planes, size_t plane,
+                             const Conv2dShape& s) {
+  if constexpr (kPairs > 1) {
+    if (count < kPairs) {
+      return AddSomePairs<kVectors, V, kPairs - 1>(count, pairs, planes, plane, s);
+    }
+  }
+  AddRowPairs<kPairs, kVectors, V>(pairs, planes, plane, s.channels, s.kernel_w);
+}
+
+// What of a tile a row of the image is added to: rows of taps [first, last), the sums of which are
+// `sums` and, a row of outputs further up, those before them in a ring of kernel_h.
+struct RowOfImage {
+  const float* data;  // column 0
+  size_t at, width;   // the column that the tile's first pixel reads first; columns, 0 of padding
+  size_t first, last;
+  size_t ring;  // place of the sums of row of taps 0
+};
+
+template <class V>
+HWY_NOINLINE void AddRowOfImage(const ConvArgs& args, const RowOfImage& row, size_t vectors,
+                                float* sums) {
+  const Conv2dShape& s = *args.shape;
+  HWY_ALIGN float planes[kPlaneFloats];
+  const size_t plane = RowPlane(s, vectors);
+  for (size_t next = 0; next < plane; next += kRowLanes) {
+    const size_t column = std::min(next, plane - kRowLanes);
+    TransposePixels<V>(row.data, args.x.pixel_stride, row.width, row.at + column, s.channels, plane,
+                       planes + column);
+  }
+  const size_t taps = s.kernel_w * s.channels * kPanel;
+  const size_t all = (row.last - row.first) * s.outputs;
+  size_t left = all, ky = row.first, output = 0;
+  // In groups of nearly equal size.
+  for (size_t groups = QuotientUp(all, RowGroup(vectors)); groups != 0; --groups) {
+    const size_t count = QuotientUp(left, groups);
+    RowPairs pairs;
+    for (size_t i = 0; i < count; ++i) {
+      const size_t place = row.ring + (row.ring < ky ? s.kernel_h : 0) - ky;
+      pairs.weights[i] = args.panels + ky * taps + output;
+      pairs.sums[i] = sums + (place * s.outputs + output) * (kRowVectors * kRowLanes);
+      if (++output == s.outputs) {
+        output = 0;
+        ++ky;
+      }
+    }
+    left -= count;
+    if (vectors == 2) {
+      AddSomePairs<2, V>(count, pairs, planes, plane, s);
+    } else {
+      AddSomePairs<1, V>(count, pairs, planes, plane, s);
+    }
+  }
+}
+
+// The end of a row of outputs.
+template <class V>
+HWY_NOINLINE void FinishPixelRow(const ConvArgs& args, const float* sums, size_t pixels, float* y) {
+  const hn::DFromV<V> d;
+  const Chain& chain = *args.chain;
+  const size_t outputs = args.shape->outputs;
+  const float* const bias = chain.bias == nullptr ? kNoBias : chain.bias;
+  for (size_t v = 0; pixels != 0; ++v, y += kRowLanes * args.y.pixel_stride) {
+    V ends[kRowOutputs];
+    for (size_t o = 0; o < kRowOutputs; ++o) {
+      const size_t from = std::min(o, outputs - 1);
+      const V sum = hn::LoadU(d, sums + (from * kRowVectors + v) * kRowLanes);
+      ends[o] = MinKeepNaN(MaxKeepNaN(hn::Add(sum, hn::Set(d, bias[from])), hn::Set(d, chain.lo)),
+                           hn::Set(d, chain.hi));
+    }
+    StorePixels(ends, args, pixels, y);
+    pixels -= std::min(pixels, kRowLanes);
+  }
+}
+
+// `rows` rows of a tile.
+template <class V>
+HWY_NOINLINE void RunPixelRows(const ConvArgs& args, const ConvTile& t, size_t rows,
+                               bool /*alone*/) {
+  const Conv2dShape& s = *args.shape;
+  HWY_ALIGN float sums[kRowSums * kRowVectors * kRowLanes];
+  const size_t vectors = t.pixels > kRowLanes ? 2 : 1;
+  const size_t size = s.outputs * kRowVectors * kRowLanes;  // of a row of outputs
+  const size_t top = t.row - s.padding.top;                 // may wrap
+  float* y = OutputOf(args, t, 0);
+  RowOfImage row;
+  row.at = t.pixel - s.padding.left;
+  row.ring = 0;
+  for (size_t r = 0; r < rows + s.kernel_h - 1; ++r) {
+    const size_t here = top + r;
+    row.data = At(args.x.data, t.image * args.x.image_stride + here * args.x.row_stride);
+    row.width = here < args.x.height ? args.x.width : 0;
+    row.first = r < rows ? 0 : r + 1 - rows;
+    row.last = std::min(r + 1, s.kernel_h);
+    if (row.first == 0) std::fill_n(sums + row.ring * size, size, 0.0f);
+    AddRowOfImage<V>(args, row, vectors, sums);
+    if (++row.ring == s.kernel_h) row.ring = 0;
+    if (r + 1 >= s.kernel_h) {
+      FinishPixelRow<V>(args, sums + row.ring * size, t.pixels, y);
+      y += args.y.row_stride;
+    }
+  }
+}
+
+// Units (tiles) [begin, end).
+template <class V>
+HWY_INLINE void ConvPixelRows(const ConvArgs& args, size_t begin, size_t end) {
+  ForStrips(args, args.y.height, begin, end, RunPixelRows<V>);
+}
+
+}  // namespace lanefuse::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_
