@@ -105,6 +105,10 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
                               c53);
 }
 
+// The most vectors of tiles of up to three rows, which are rare: rows of one to three pixels, or of
+// seven.
+constexpr size_t kVectorsOfFewRows = kSmallCode ? kVectorTile : 2;
+
 template <size_t kVectors, bool kTail>
 HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weights, TileOut out) {
   if constexpr (kSmallCode) {
@@ -122,9 +126,11 @@ HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weight
       out.pos.pixel += piece;
     }
   } else {
-    if (rows == 1) return DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
-    if (rows == 2) return DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
-    if (rows == 3) return DepthwiseTile<3, kVectors, kTail>(taps, weights, out);
+    if constexpr (kVectors <= kVectorsOfFewRows) {
+      if (rows == 1) return DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
+      if (rows == 2) return DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
+      if (rows == 3) return DepthwiseTile<3, kVectors, kTail>(taps, weights, out);
+    }
     if (rows == 4) return DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
     if (rows == 5) return DepthwiseTile<5, kVectors, kTail>(taps, weights, out);
     return DepthwiseTile<kRowTile, kVectors, kTail>(taps, weights, out);
@@ -139,7 +145,8 @@ HWY_NOINLINE inline void DepthwiseChannels(const ConvArgs& args, const ConvTile&
   Taps taps;
   while (c < end) {
     const TileWeights weights{args.panels + c / kPanel * panel_stride + c % kPanel, panel_stride};
-    size_t vectors = std::min((end - c) / lanes, kVectorTile);
+    const size_t most = t.pixels <= 3 ? kVectorsOfFewRows : kVectorTile;
+    size_t vectors = std::min((end - c) / lanes, most);
     if (vectors == 3) vectors = 2;  // then one, whose code is there in any case
     const size_t cols = vectors == 0 ? end - c : vectors * lanes;
     ImageTaps(args, t, c, taps);
