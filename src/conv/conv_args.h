@@ -169,8 +169,13 @@ class TileCursor {
 struct TapTable {
   static constexpr size_t kColumns = 17;  // seven taps at stride 2: (6 - 1) * 2 + 7
   static constexpr size_t kRows = 16;     // of taps, and those of further rows of outputs
-  using Row = const float* [(kColumns + 3) / 4 * 4];  // Fill writes four at a time
+  static constexpr size_t kWidth = (kColumns + 3) / 4 * 4;  // Fill writes four at a time
+  using Row = const float* [kWidth];
   Row pixel[kRows];
+
+  // Whether a row lies above or below the image, and weights are finite: 0 * w adds nothing to +0,
+  // nor to another sum but -0.
+  static bool Outside(const Row& row) { return row[kWidth - 1] == nullptr; }
 
   // The first `rows` rows, for the channels from `channel` on. True where they meet the padding.
   bool Fill(const ConvArgs& args, const ConvTile& t, size_t channel, size_t rows);
