@@ -211,6 +211,18 @@ void AddConv(Suite& suite) {
   AddShape(suite, "bias_relu", Pointwise(31, 33, 65));
   AddShape(suite, "bias_relu", Depthwise(33, 65, 1));
   AddShape(suite, "bias_relu", Depthwise(17, 127, 2));
+
+  // Kernels between the small ones and the large, channels that end within a vector, dilation.
+  AddShape(suite, "bias_relu", Depthwise(32, 128, 1, 9));
+  AddShape(suite, "bias_relu", Depthwise(28, 12, 1));
+  AddShape(suite, "bias_relu", Depthwise(28, 20, 1, 5));
+  AddShape(suite, "bias_relu", Depthwise(7, 960, 1, 5));
+  AddShape(suite, "bias_relu", Square(33, 160, 160, 5, 1, 160, 2));
+  // Few outputs of many inputs, and large kernels on groups and few outputs.
+  AddShape(suite, "bias", Square(48, 32, 1, 5, 1));
+  AddShape(suite, "bias", Square(48, 64, 3, 3, 1));
+  AddShape(suite, "bias_relu", Square(28, 16, 32, 5, 1));
+  AddShape(suite, "bias_relu", Square(20, 64, 64, 5, 1, 4));
 }
 [[maybe_unused]] const bool kAdded = Suite::AddFamily(AddConv);
 
