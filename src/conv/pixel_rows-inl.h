@@ -1,5 +1,5 @@
 // Dense convolution with up to four outputs of many inputs, as the last layers of networks that
-// make images: lanes are pixels of a row, where registers are 16. Each row of the image is
+// make images: lanes are pixels of a row, of which eight make a vector. Each row of the image is
 // transposed once for a tile, and added to all rows of outputs that read it. Per-target header:
 // include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
