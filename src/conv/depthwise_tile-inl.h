@@ -107,24 +107,27 @@ HWY_NOINLINE void DepthwiseTile(const Taps& taps, const TileWeights& weights, co
 
 // The most vectors of tiles of up to three rows, which are rare: rows of one to three pixels, or of
 // seven.
-constexpr size_t kVectorsOfFewRows = kSmallCode ? kVectorTile : 2;
+constexpr size_t kVectorsOfFewRows = kSmallCode ? kVectorTile : kVectorTile / 2;
 
 template <size_t kVectors, bool kTail>
 HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weights, TileOut out) {
-  if constexpr (kSmallCode) {
+  if constexpr (kSmallCode || kTail) {
+    constexpr size_t kMost = kTail ? (kSmallCode ? 1 : 4) : kRowTile;
     for (taps.first = 0; taps.first < rows;) {
-      const size_t piece = kTail ? 1 : PieceOf(rows - taps.first);
-      if (piece == 1) {
-        DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
-      } else if constexpr (!kTail) {
+      const size_t piece = PieceOf(std::min(rows - taps.first, kMost));
+      if (piece == 1) DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
+      if constexpr (kMost > 1) {
         if (piece == 2) DepthwiseTile<2, kVectors, kTail>(taps, weights, out);
         if (piece == 4) DepthwiseTile<4, kVectors, kTail>(taps, weights, out);
+      }
+      if constexpr (kMost == kRowTile) {
         if (piece == kRowTile) DepthwiseTile<kRowTile, kVectors, kTail>(taps, weights, out);
       }
       taps.first += piece;
       out.y += piece * out.y_stride;
       out.pos.pixel += piece;
     }
+    taps.first = 0;
   } else {
     if constexpr (kVectors <= kVectorsOfFewRows) {
       if (rows == 1) return DepthwiseTile<1, kVectors, kTail>(taps, weights, out);
