@@ -112,6 +112,7 @@ constexpr size_t kVectorsOfFewRows = kSmallCode ? kVectorTile : kVectorTile / 2;
 template <size_t kVectors, bool kTail>
 HWY_INLINE void DepthwiseRows(size_t rows, Taps& taps, const TileWeights& weights, TileOut out) {
   if constexpr (kSmallCode || kTail) {
+    // Parts of vectors are rare, too.
     constexpr size_t kMost = kTail ? (kSmallCode ? 1 : 4) : kRowTile;
     for (taps.first = 0; taps.first < rows;) {
       const size_t piece = PieceOf(std::min(rows - taps.first, kMost));
