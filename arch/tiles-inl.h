@@ -123,8 +123,8 @@ constexpr size_t DepthwiseVectors(size_t taps, size_t stride, size_t pixels) {
 constexpr bool kDepthwiseThrees = kSmallCode || kVectorRegisters == 16;
 
 // Pixels of a depthwise tile with a kernel of kWideKernel taps and more that fits no table: sums of
-// two vectors for each, and a vector of the image (src/conv/depthwise_wide-inl.h). 9x9 takes 0.49
-// to 0.69 of the time of tiles whose addresses are looked up, 13x13 0.43 to 0.71. With 32 registers
+// two vectors for each, and a vector of the image (src/conv/depthwise_wide-inl.h). 9x9 takes 0.44
+// to 0.66 of the time of tiles whose addresses are looked up, 13x13 0.34 to 0.69. With 32 registers
 // and weights that L1 does not hold, from kRowTileWide taps on, one vector of twice as many pixels:
 // each line of weights is read half as often (31x31 takes 0.5 of the time of two vectors). A single
 // row gains later: 1x31 takes 0.87 to 0.98, 1x15 would take 1.0 to 1.3. 0: no such tiles.

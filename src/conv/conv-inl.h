@@ -230,7 +230,7 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
 // few times as possible, too (1x1 on AVX512: 0.88 to 0.97).
 HWY_NOINLINE inline void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kTallTiles) {
-    if (args.tall) {
+    if (args.kind == TileKind::kTall) {
       const size_t outputs = GroupOutputs(*args.shape);
       const size_t lanes = hn::Lanes(DF());
       if constexpr (kTallEights) {

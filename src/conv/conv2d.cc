@@ -17,13 +17,13 @@ namespace lanefuse::HWY_NAMESPACE {
 
 void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kPixelLanes) {
-    if (args.pixel_lanes) return ConvPixelLanes<VF>(args, begin, end);
+    if (args.kind == TileKind::kPixelLanes) return ConvPixelLanes<VF>(args, begin, end);
   }
   if constexpr (kPixelRowTiles) {
-    if (args.pixel_rows) return ConvPixelRows<VF>(args, begin, end);
+    if (args.kind == TileKind::kPixelRows) return ConvPixelRows<VF>(args, begin, end);
   }
   if constexpr (kColumnTiles) {
-    if (args.columns) return ConvColumnTiles<VF>(args, begin, end);
+    if (args.kind == TileKind::kColumns) return ConvColumnTiles<VF>(args, begin, end);
   }
   ConvDense(args, begin, end);
 }
@@ -32,28 +32,31 @@ void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) {
 size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
-  args.tall = args.pixel_lanes = args.pixel_rows = args.columns = false;
+  args.kind = TileKind::kPlain;
+  const auto tiles = [&](TileKind kind, size_t most) HWY_ATTR {
+    args.kind = kind;
+    return most;
+  };
   if (args.plan == ConvPlan::kDepthwise) {
     args.phases = RunsInPhases(args);
     return args.phases ? width : DepthwiseRowTile(args);
   }
-  args.strips = UsesGroupStrips(args);
-  if (args.strips) {
+  if (UsesGroupStrips(args)) {
     if (args.plan == ConvPlan::kDense) args.plan = ConvPlan::kEights;
-    return StripPixels(s.stride_w);
+    return tiles(TileKind::kStrips, StripPixels(s.stride_w));
   }
   if (args.plan != ConvPlan::kDense) return kRowTile;
-  args.pixel_lanes = UsesPixelLanes(args);
-  if (args.pixel_lanes) return PixelVectors(s, width) * kPixelLane;
-  args.pixel_rows = UsesPixelRows(args);
-  if (args.pixel_rows) return RowVectors(s, width) * kRowLanes;
-  args.columns = UsesColumnTiles(args);
-  if (args.columns) return kColumnPixels;
+  if (UsesPixelLanes(args)) {
+    return tiles(TileKind::kPixelLanes, PixelVectors(s, width) * kPixelLane);
+  }
+  if (UsesPixelRows(args)) return tiles(TileKind::kPixelRows, RowVectors(s, width) * kPixelLane);
+  if (UsesColumnTiles(args)) return tiles(TileKind::kColumns, kColumnPixels);
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
-  args.tall = GainsByTallTiles(s, width) && FitsTallTiles(args);
-  if (args.tall) return outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
+  if (GainsByTallTiles(s, width) && FitsTallTiles(args)) {
+    return tiles(TileKind::kTall, outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors);
+  }
   if (outputs > lanes) return kRowTile;
   if (kVectorRegisters == 32) return kRowTileOneVectorTable;  // taller ones are tall tiles alone
   // Tiles of one height follow each other without a call.
@@ -156,14 +159,15 @@ size_t ChooseTiles(ConvArgs& args, int target) {
     // Narrow vectors have strips for fewer pixels and groups.
     for (const int index : {target, narrow}) {
       const size_t most = choose(index);
-      if (args.strips) return most;
+      if (args.kind == TileKind::kStrips) return most;
     }
   }
   if (args.plan == ConvPlan::kDepthwise && s.outputs < kPanelOutputs && narrow != target) {
     // Pairs of pixels for eight channels, strips of two vectors for more (0.57 to 0.74 of the
     // time).
-    const size_t most = choose(s.outputs == 8 ? target : narrow);
-    if (args.pixel_lanes || (s.outputs > 8 && args.strips)) return most;
+    const bool pairs = s.outputs == 8;
+    const size_t most = choose(pairs ? target : narrow);
+    if (args.kind == (pairs ? TileKind::kPairStrips : TileKind::kStrips)) return most;
   }
   if (args.plan != ConvPlan::kDense) {
     // Loads of a few lanes are branches on narrow vectors: up to seven channels with 5x5 or 7x7
@@ -173,15 +177,17 @@ size_t ChooseTiles(ConvArgs& args, int target) {
   }
   const size_t outputs = GroupOutputs(s);
   if (outputs > 8) return choose(arch::IndexForOutputs(target, outputs));
-  // Up to eight outputs run in strips of two groups, or in tall tiles with eight lanes of 32
-  // registers, where there are such strips and tiles; else groups run in pairs, or all on narrow
-  // vectors.
+  // Up to four outputs run on rows of pixels, whose vectors are narrow; up to eight in strips of
+  // two groups, on lanes of pixels, or in tall tiles with eight lanes of 32 registers, where there
+  // are such strips and tiles; else groups run in pairs, or all on narrow vectors.
   const bool pairs = RunsEights(s, target);
   if (narrow != target) {
-    size_t most = choose(narrow);
-    if (args.pixel_rows) return most;
-    most = choose(target);
-    if (args.strips || args.tall || args.pixel_lanes) return most;
+    if (s.outputs <= kPixelRowOutputs) {
+      const size_t most = choose(narrow);
+      if (args.kind == TileKind::kPixelRows) return most;
+    }
+    const size_t most = choose(target);
+    if (args.kind != TileKind::kPlain) return most;
   }
   if (!pairs) return choose(narrow);
   args.plan = ConvPlan::kEights;
@@ -316,8 +322,7 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     constexpr size_t kFewChannels = 8;
     const bool copied = s.channels <= kFewChannels && PatchHolds(s, most);
     const size_t depth = DepthOf(s);
-    args.scattered = most <= RunTable::kRows && !args.tall && !args.pixel_lanes &&
-                     !args.pixel_rows && !args.columns && !args.strips && !copied &&
+    args.scattered = most <= RunTable::kRows && args.kind == TileKind::kPlain && !copied &&
                      depth >= kMinDepth && (args.tiles * most - args.across) * 32 > args.across;
     one_row = args.scattered;
   }

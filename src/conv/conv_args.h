@@ -36,6 +36,20 @@ inline size_t DepthOf(const Conv2dShape& s) { return s.kernel_h * s.kernel_w * G
 // How a shape is packed, for all targets.
 ConvPlan PlanFor(const Conv2dShape& shape);
 
+// How the tiles of a row are made, where they do not look up what they read.
+enum class TileKind : uint8_t {
+  kPlain,       // they do, or it is one run of memory
+  kTall,        // src/common/tall_tile-inl.h
+  kColumns,     // inputs are broadcast once: column_tile-inl.h
+  kPixelLanes,  // lanes are pixels: pixel_lanes-inl.h
+  kPixelRows,   // the same, of many inputs: pixel_rows-inl.h
+  kStrips,      // tiles go down strips: depthwise_strip-inl.h, group_strip-inl.h
+  kPairStrips,  // the same, with pairs of pixels of eight channels
+};
+
+// The most outputs that tiles of kPixelRows have.
+constexpr size_t kPixelRowOutputs = 4;
+
 struct ConvArgs {
   ImageView<const float> x;
   ImageView<float> y;
@@ -55,16 +69,12 @@ struct ConvArgs {
   size_t tiles = 0;      // of one output row: the first `longer` have a pixel more than `pixels`
   size_t pixels = 0, longer = 0;
   size_t inner_end = 0;  // the first pixel of a row whose taps leave the image on the right: tiles
-                        // that end before it, and follow an inner tile, are inner tiles too
-  bool tall = false;         // tiles are tall (src/common/tall_tile-inl.h)
-  bool pixel_lanes = false;  // lanes are pixels (pixel_lanes-inl.h), in strips pairs of them
-  bool pixel_rows = false;   // the same, of many inputs (pixel_rows-inl.h)
-  bool columns = false;      // tiles broadcast inputs once (column_tile-inl.h)
-  bool strips = false;       // tiles go down strips (depthwise_strip-inl.h, group_strip-inl.h)
-  bool phases = false;       // pixels as far apart as taps run as images of their own (ConvPhases)
-  bool flat = false;         // neither the whole output nor operands of the chain have gaps
-  bool scattered = false;    // y is one row of pixels, whose tiles do not end with an image's rows
-  size_t down = 0;           // pixels of an image of the output, whatever form y has taken
+                         // that end before it, and follow an inner tile, are inner tiles too
+  TileKind kind = TileKind::kPlain;
+  bool phases = false;     // pixels as far apart as taps run as images of their own (ConvPhases)
+  bool flat = false;       // neither the whole output nor operands of the chain have gaps
+  bool scattered = false;  // y is one row of pixels, whose tiles do not end with an image's rows
+  size_t down = 0;         // pixels of an image of the output, whatever form y has taken
   size_t across = 0;
   TilePos origin = {};  // where y begins in the whole output: what operands of the chain go by
 };

@@ -167,10 +167,12 @@ constexpr size_t kLargeKernel = 100;
 // the weights, 64 bytes a tap and panel, stay there too.
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kDepthwiseStrips) {
-    if (args.strips) {
+    if (args.kind == TileKind::kStrips || args.kind == TileKind::kPairStrips) {
       const size_t most = MostStripRows(args);
       if constexpr (kStripPairs != 0) {
-        if (args.pixel_lanes) return ForStrips(args, most, begin, end, RunPairStrip<kStripPairs>);
+        if (args.kind == TileKind::kPairStrips) {
+          return ForStrips(args, most, begin, end, RunPairStrip<kStripPairs>);
+        }
       }
       if (args.shape->stride_w == 1) return ForStrips(args, most, begin, end, RunStrip<1>);
       return ForStrips(args, most, begin, end, RunStrip<2>);

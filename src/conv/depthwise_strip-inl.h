@@ -259,6 +259,7 @@ HWY_NOINLINE void StripChannels(const Strip& strip, const ConvArgs& args, size_t
     const size_t skip = lanes - std::min(channels - c, lanes);
     const size_t channel = c - skip;
     const float* weights = panels + c / kPanel * (9 * kPanel) + c % kPanel - skip;
+    // Where stores cannot leave lanes out, those before the first output are made once more.
     if (!kMaskedLoads && skip != 0) {
       CopyWeights(panels, 1, 9, channel, last);
       weights = last;

@@ -310,12 +310,12 @@ HWY_NOINLINE inline void ConvSmallGroups(const ConvArgs& args, size_t begin, siz
 
 HWY_INLINE void ConvGrouped(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kGroupStrips) {
-    if (args.strips && args.plan == ConvPlan::kGrouped) {
+    if (args.kind == TileKind::kStrips && args.plan == ConvPlan::kGrouped) {
       return ConvGroupStrips<4, VF>(args, begin, end);
     }
   }
   if constexpr (kPairsOfEights) {
-    if (args.strips) return ConvGroupStrips<8, VF>(args, begin, end);
+    if (args.kind == TileKind::kStrips) return ConvGroupStrips<8, VF>(args, begin, end);
     if (args.plan == ConvPlan::kEights) return ConvEights(args, begin, end);
   }
   if constexpr (!kSmallCode) {

@@ -139,6 +139,19 @@ HWY_INLINE void StorePixels(V (&s)[4], const ConvArgs& args, size_t pixels, floa
   }
 }
 
+// The end of a vector of pixels, `pixels` of them or all, which go to y.
+template <class V>
+HWY_INLINE void FinishPixels(V (&s)[kPixelOutputs], const float* bias, const ConvArgs& args,
+                             size_t pixels, float* y) {
+  const hn::DFromV<V> d;
+  const V lo = hn::Set(d, args.chain->lo);
+  const V hi = hn::Set(d, args.chain->hi);
+  for (size_t o = 0; o < kPixelOutputs; ++o) {
+    s[o] = MinKeepNaN(MaxKeepNaN(hn::Add(s[o], hn::Set(d, bias[o])), lo), hi);
+  }
+  StorePixels(s, args, pixels, y);
+}
+
 // s += the inputs x of an output's pixels * a weight of that output.
 template <size_t kVectors, class V, size_t... kVector>
 HWY_INLINE void AddInputs(const V* x, V w, V* s, std::index_sequence<kVector...>) {
@@ -155,7 +168,6 @@ HWY_INLINE void AddTapOfPixels(const V* x, const float* w, V (*s)[kVectors],
 template <size_t kVectors, class V>
 HWY_NOINLINE void PixelsOfRow(const PixelTile& t, const float* const* rows, float* y) {
   const hn::DFromV<V> d;
-  const Chain& chain = *t.args->chain;
   V s[kPixelOutputs][kVectors];
   for (auto& sums : s) {
     for (V& sum : sums) sum = hn::Zero(d);
@@ -171,15 +183,11 @@ HWY_NOINLINE void PixelsOfRow(const PixelTile& t, const float* const* rows, floa
       AddTapOfPixels<kVectors>(x, w, s, Indices<kPixelOutputs>());
     }
   }
-  const V lo = hn::Set(d, chain.lo);
-  const V hi = hn::Set(d, chain.hi);
   size_t pixels = t.pixels;
   for (size_t v = 0; v < kVectors; ++v) {
-    V ends[kPixelOutputs];
-    for (size_t o = 0; o < kPixelOutputs; ++o) {
-      ends[o] = MinKeepNaN(MaxKeepNaN(hn::Add(s[o][v], hn::Set(d, t.bias[o])), lo), hi);
-    }
-    StorePixels(ends, *t.args, pixels, y);
+    V sums[kPixelOutputs];
+    for (size_t o = 0; o < kPixelOutputs; ++o) sums[o] = s[o][v];
+    FinishPixels(sums, t.bias, *t.args, pixels, y);
     y += kPixelLane * t.args->y.pixel_stride;
     pixels -= std::min(pixels, kPixelLane);
   }

@@ -18,43 +18,42 @@ namespace lanefuse::HWY_NAMESPACE {
 
 // Sums of a tile: those of one output row and output are kRowVectors vectors, or one.
 constexpr size_t kRowVectors = 2;
-constexpr size_t kRowOutputs = 4;
-constexpr size_t kRowSums = 28;  // of rows of taps and outputs
+constexpr size_t kRowSums = 28;  // of rows of taps and outputs: 1.8 KB of stack
+static_assert(!kPixelRowTiles || (kPixelLane == 8 && kPixelOutputs == kPixelRowOutputs));
 // Of them at a time: 12 sums, two vectors of pixels and a weight, or as many as there are
 // addresses.
 constexpr size_t RowGroup(size_t vectors) { return vectors == 2 ? 6 : 9; }
-constexpr size_t kRowLanes = 8;
 
 // Floats from one channel of a transposed row to the next.
 HWY_INLINE size_t RowPlane(const Conv2dShape& s, size_t vectors) {
-  return vectors * kRowLanes + s.kernel_w - 1;
+  return vectors * kPixelLane + s.kernel_w - 1;
 }
 
 // Vectors of pixels that a tile may have; 0: none.
 HWY_INLINE size_t RowVectors(const Conv2dShape& s, size_t width) {
-  if (width > kRowLanes && s.channels * RowPlane(s, 2) <= kPlaneFloats) return 2;
+  if (width > kPixelLane && s.channels * RowPlane(s, 2) <= kPlaneFloats) return 2;
   return s.channels * RowPlane(s, 1) <= kPlaneFloats ? 1 : 0;
 }
 
 // Whether that gains: full vectors of pixels take so many eighths of the time of vectors of
 // outputs, with nine taps. With one vector, where channels are many, sums wait for each other.
 HWY_INLINE bool GainsByPixelRows(const Conv2dShape& s, size_t width) {
-  constexpr size_t kTime[2][kRowOutputs] = {{4, 5, 5, 8}, {4, 4, 5, 6}};
+  constexpr size_t kTime[2][kPixelRowOutputs] = {{4, 5, 5, 8}, {4, 4, 5, 6}};
   const size_t vectors = RowVectors(s, width);
   if (vectors == 0) return false;
   const size_t taps = s.kernel_h * s.kernel_w;
   if (taps == 1 && s.outputs != 1) return false;  // would take 1.1 to 1.25
   const size_t time = kTime[vectors - 1][s.outputs - 1] + (taps < 9 ? 3 : 0) - (taps < 25 ? 0 : 2);
-  const size_t lanes = vectors * kRowLanes;
+  const size_t lanes = vectors * kPixelLane;
   return QuotientUp(width, lanes) * lanes * time <= width * 8;
 }
 
 HWY_NOINLINE inline bool UsesPixelRows(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
-  return kPixelRowTiles && s.groups == 1 && s.outputs <= kRowOutputs && s.channels >= 4 &&
-         s.channels <= kPlaneFloats / kRowLanes && s.kernel_w <= kPlaneFloats / kRowLanes &&
+  return kPixelRowTiles && s.groups == 1 && s.outputs <= kPixelRowOutputs && s.channels >= 4 &&
+         s.channels <= kPlaneFloats / kPixelLane && s.kernel_w <= kPlaneFloats / kPixelLane &&
          s.kernel_h <= kRowSums && s.kernel_h * s.outputs <= kRowSums && s.stride_h == 1 &&
-         s.stride_w == 1 && (s.dilation_h | s.dilation_w) == 1 && args.y.width >= kRowLanes &&
+         s.stride_w == 1 && (s.dilation_h | s.dilation_w) == 1 && args.y.width >= kPixelLane &&
          args.y.width <= kPixelMostWidth && args.chain->in_registers &&
          args.chain->add == nullptr && GainsByPixelRows(s, args.y.width);
 }
@@ -66,8 +65,8 @@ HWY_INLINE void TransposePixels(const float* row, size_t stride, size_t width, s
                                 size_t channels, size_t plane, float* to) {
   const hn::DFromV<V> d;
   const hn::Half<decltype(d)> half;
-  const float* from[kRowLanes];
-  for (size_t i = 0; i < kRowLanes; ++i) {
+  const float* from[kPixelLane];
+  for (size_t i = 0; i < kPixelLane; ++i) {
     from[i] = at + i < width ? At(row, (at + i) * stride) : kZeros;
   }
   // The last four channels may be some of those before once more.
@@ -101,7 +100,7 @@ HWY_NOINLINE void AddRowPairs(const RowPairs& pairs, const float* planes, size_t
   const float* w[kPairs];
   for (size_t i = 0; i < kPairs; ++i) {
     w[i] = pairs.weights[i];
-    for (size_t v = 0; v < kVectors; ++v) s[i][v] = hn::LoadU(d, pairs.sums[i] + v * kRowLanes);
+    for (size_t v = 0; v < kVectors; ++v) s[i][v] = hn::LoadU(d, pairs.sums[i] + v * kPixelLane);
   }
   size_t at = 0;
   for (size_t kx = 0; kx < kernel_w; ++kx) {
@@ -109,7 +108,7 @@ HWY_NOINLINE void AddRowPairs(const RowPairs& pairs, const float* planes, size_t
 #pragma GCC unroll 1
     for (size_t c = 0; c < channels; ++c, x += plane, at += kPanel) {
       V pixels[kVectors];
-      for (size_t v = 0; v < kVectors; ++v) pixels[v] = hn::LoadU(d, x + v * kRowLanes);
+      for (size_t v = 0; v < kVectors; ++v) pixels[v] = hn::LoadU(d, x + v * kPixelLane);
       for (size_t i = 0; i < kPairs; ++i) {
         const V weight = hn::Set(d, w[i][at]);
         for (size_t v = 0; v < kVectors; ++v) s[i][v] = Fma(pixels[v], weight, s[i][v]);
@@ -117,7 +116,7 @@ HWY_NOINLINE void AddRowPairs(const RowPairs& pairs, const float* planes, size_t
     }
   }
   for (size_t i = 0; i < kPairs; ++i) {
-    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(s[i][v], d, pairs.sums[i] + v * kRowLanes);
+    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(s[i][v], d, pairs.sums[i] + v * kPixelLane);
   }
 }
 
@@ -133,13 +132,14 @@ HWY_INLINE void AddSomePairs(size_t count, const RowPairs& pairs, const float* p
   AddRowPairs<kPairs, kVectors, V>(pairs, planes, plane, s.channels, s.kernel_w);
 }
 
-// What of a tile a row of the image is added to: rows of taps [first, last), the sums of which are
-// `sums` and, a row of outputs further up, those before them in a ring of kernel_h.
+// A row of the image, and the rows of taps [first, last) that it is for the outputs of a tile: 0
+// for the lowest of them, 1 for the one above. Their sums lie in a ring of kernel_h places.
 struct RowOfImage {
   const float* data;  // column 0
-  size_t at, width;   // the column that the tile's first pixel reads first; columns, 0 of padding
+  size_t width;       // columns; 0 above and below the image
+  size_t at;          // the first column that the tile's first pixel reads; may be left of column 0
   size_t first, last;
-  size_t ring;  // place of the sums of row of taps 0
+  size_t ring;  // the place of row of taps 0; the row above has the one before
 };
 
 template <class V>
@@ -148,8 +148,8 @@ HWY_NOINLINE void AddRowOfImage(const ConvArgs& args, const RowOfImage& row, siz
   const Conv2dShape& s = *args.shape;
   HWY_ALIGN float planes[kPlaneFloats];
   const size_t plane = RowPlane(s, vectors);
-  for (size_t next = 0; next < plane; next += kRowLanes) {
-    const size_t column = std::min(next, plane - kRowLanes);
+  for (size_t next = 0; next < plane; next += kPixelLane) {
+    const size_t column = std::min(next, plane - kPixelLane);
     TransposePixels<V>(row.data, args.x.pixel_stride, row.width, row.at + column, s.channels, plane,
                        planes + column);
   }
@@ -163,7 +163,7 @@ HWY_NOINLINE void AddRowOfImage(const ConvArgs& args, const RowOfImage& row, siz
     for (size_t i = 0; i < count; ++i) {
       const size_t place = row.ring + (row.ring < ky ? s.kernel_h : 0) - ky;
       pairs.weights[i] = args.panels + ky * taps + output;
-      pairs.sums[i] = sums + (place * s.outputs + output) * (kRowVectors * kRowLanes);
+      pairs.sums[i] = sums + (place * s.outputs + output) * (kRowVectors * kPixelLane);
       if (++output == s.outputs) {
         output = 0;
         ++ky;
@@ -178,23 +178,20 @@ HWY_NOINLINE void AddRowOfImage(const ConvArgs& args, const RowOfImage& row, siz
   }
 }
 
-// The end of a row of outputs.
+// The end of a row of outputs, of which `pixels` are the tile's.
 template <class V>
 HWY_NOINLINE void FinishPixelRow(const ConvArgs& args, const float* sums, size_t pixels, float* y) {
-  const hn::DFromV<V> d;
-  const Chain& chain = *args.chain;
   const size_t outputs = args.shape->outputs;
-  const float* const bias = chain.bias == nullptr ? kNoBias : chain.bias;
-  for (size_t v = 0; pixels != 0; ++v, y += kRowLanes * args.y.pixel_stride) {
-    V ends[kRowOutputs];
-    for (size_t o = 0; o < kRowOutputs; ++o) {
-      const size_t from = std::min(o, outputs - 1);
-      const V sum = hn::LoadU(d, sums + (from * kRowVectors + v) * kRowLanes);
-      ends[o] = MinKeepNaN(MaxKeepNaN(hn::Add(sum, hn::Set(d, bias[from])), hn::Set(d, chain.lo)),
-                           hn::Set(d, chain.hi));
+  float bias[kPixelOutputs] = {};
+  std::copy_n(args.chain->bias == nullptr ? kNoBias : args.chain->bias, outputs, bias);
+  for (size_t v = 0; pixels != 0; ++v, y += kPixelLane * args.y.pixel_stride) {
+    V s[kPixelOutputs];
+    for (size_t o = 0; o < kPixelOutputs; ++o) {
+      const size_t from = std::min(o, outputs - 1);  // those that there are
+      s[o] = hn::LoadU(hn::DFromV<V>(), sums + (from * kRowVectors + v) * kPixelLane);
     }
-    StorePixels(ends, args, pixels, y);
-    pixels -= std::min(pixels, kRowLanes);
+    FinishPixels(s, bias, args, pixels, y);
+    pixels -= std::min(pixels, kPixelLane);
   }
 }
 
@@ -203,10 +200,10 @@ template <class V>
 HWY_NOINLINE void RunPixelRows(const ConvArgs& args, const ConvTile& t, size_t rows,
                                bool /*alone*/) {
   const Conv2dShape& s = *args.shape;
-  HWY_ALIGN float sums[kRowSums * kRowVectors * kRowLanes];
-  const size_t vectors = t.pixels > kRowLanes ? 2 : 1;
-  const size_t size = s.outputs * kRowVectors * kRowLanes;  // of a row of outputs
-  const size_t top = t.row - s.padding.top;                 // may wrap
+  HWY_ALIGN float sums[kRowSums * kRowVectors * kPixelLane];
+  const size_t vectors = t.pixels > kPixelLane ? 2 : 1;
+  const size_t size = s.outputs * kRowVectors * kPixelLane;  // of a row of outputs
+  const size_t top = t.row - s.padding.top;                  // may wrap
   float* y = OutputOf(args, t, 0);
   RowOfImage row;
   row.at = t.pixel - s.padding.left;

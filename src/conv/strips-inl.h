@@ -201,10 +201,14 @@ HWY_INLINE bool UsesPairs(const ConvArgs& args) {
 // strips.
 HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
-  args.pixel_lanes = UsesPairs(args);
-  args.strips = args.pixel_lanes || UsesStrips(args);
-  if (args.pixel_lanes) return 2 * kStripPairs;
-  if (args.strips) return StripPixels(s.stride_w);
+  if (UsesPairs(args)) {
+    args.kind = TileKind::kPairStrips;
+    return 2 * kStripPairs;
+  }
+  if (UsesStrips(args)) {
+    args.kind = TileKind::kStrips;
+    return StripPixels(s.stride_w);
+  }
   if (!UsesWideTiles(s, args.finite)) return kRowTile;
   return s.kernel_w >= kRowTileWide ? kRowTileWide : kRowTileWidePair;
 }
