@@ -80,14 +80,9 @@ constexpr size_t kColumnPixels = 12;
 // Whether two groups of eight outputs each share a vector.
 constexpr bool kPairsOfEights = !kSmallCode && kVectorRegisters == 32;
 
-// Whether a depthwise tile of `pixels` loads a column that several of them read once for all. With
-// three taps at stride 2 that is slower: each sum would wait for the one before. With 16 registers
-// there is one vector then, and few sums wait for each other: two vectors that share nothing take
-// 0.63 to 0.82 of the time with four pixels and less, and 0.86 to 0.99 with five pixels of seven
-// taps. 0 taps: any width.
-constexpr bool SharesColumns(size_t taps, size_t stride, size_t pixels) {
-  const size_t few = kVectorRegisters == 32 || kSmallCode ? 0 : taps > 5 ? 5 : 4;
-  if (taps > 3 && pixels <= few) return false;
+// Whether a depthwise tile loads a column that several of its pixels read once for all. With three
+// taps at stride 2 that is slower: each sum would wait for the one before. 0 taps: any width.
+constexpr bool SharesColumns(size_t taps, size_t stride) {
   return stride == 1 ? taps != 0 : stride == 2 && taps > 3;
 }
 
@@ -108,13 +103,18 @@ constexpr size_t kStripPairs = !kSmallCode && kVectorRegisters == 32 ? 6 : 0;
 // eight on AVX-512 keep eight vectors that say where each lane finds them: 29 registers or 30.
 constexpr bool kGroupStrips = !kSmallCode;
 
-// Another depthwise tile keeps kRowTile sums for each vector of channels or row of the output. Two
-// of either hide the latency of the sums: rows, which have inputs in common, for pairs of them
-// where kernels are three by three at stride 1, but no strips; otherwise, or where rows cannot be
-// paired, vectors, if what they share fits registers.
+// Where registers are few, other depthwise tiles with three, five or seven taps are kRowTile pixels
+// of two rows of the output, which have inputs in common (src/conv/depthwise_pairs-inl.h): AVX2
+// takes 0.83 to 0.92 of the time of one row with 5x5 and 7x7 taps, 0.86 to 0.92 at stride 2. Tiles
+// four, five and six pixels wide have code, and seven for images of that width (7x7x768 with 7x7
+// taps takes 0.75; wider images would take 0.93 to 1.00).
 constexpr bool kPairsOfRows = !kSmallCode && kVectorRegisters == 16;
-constexpr size_t DepthwiseVectors(size_t taps, size_t stride, size_t pixels) {
-  if (!SharesColumns(taps, stride, pixels) && !kSmallCode) return 2;
+constexpr size_t kLeastOfPairs = 4, kMostOfPairs = 7;
+
+// Yet others keep kRowTile sums for each vector of channels. Two vectors hide the latency of the
+// sums, if what they share fits registers.
+constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
+  if (!SharesColumns(taps, stride) && !kSmallCode) return 2;
   return kVectorRegisters == 32 || (!kSmallCode && taps == 3) ? 2 : 1;
 }
 

@@ -45,6 +45,7 @@ enum class TileKind : uint8_t {
   kPixelRows,   // the same, of many inputs: pixel_rows-inl.h
   kStrips,      // tiles go down strips: depthwise_strip-inl.h, group_strip-inl.h
   kPairStrips,  // the same, with pairs of pixels of eight channels
+  kRowPairs,    // rows of outputs in pairs: depthwise_pairs-inl.h
 };
 
 // The most outputs that tiles of kPixelRows have.

@@ -8,66 +8,23 @@
 #endif
 
 #include "src/conv/conv-inl.h"
+#include "src/conv/depthwise_pairs-inl.h"
 #include "src/conv/depthwise_strip-inl.h"
-#include "src/conv/depthwise_two_rows-inl.h"
 #include "src/conv/depthwise_wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
-
-// Rows of a table that is not one of strips. Without more of them larger kernels would read their
-// weights and most of the image from L2 for each row of outputs (7x7 with 16 instead of 8: 0.84 to
-// 0.96 of the time, 5x5: 0.94 to 1.01). 3x3 gains where channels are few, and filling the table is
-// much of the work (8 to 64 channels: 0.91 to 0.97).
-constexpr size_t BlockRows(const Conv2dShape& s) {
-  return s.kernel_h > 3 || s.channels * s.stride_h <= 64 ? TapTable::kRows : 8;
-}
-
-// How much of an image one table serves at a time.
-struct DepthwiseBlock {
-  size_t rows;         // of outputs
-  size_t channels;     // whose inputs for so many rows of a tile stay in L1
-  bool pairs = false;  // rows of a tile run in pairs
-  LastVector last = {};
-};
 
 // Runs `rows` rows of a tile (DepthwiseTablePixels). `to` moves on: a copy of it would load in
 // large words what has just been stored in small ones, and wait for them.
 using DepthwiseTableRows = void (*)(const TapTable::Row* table, const ConvArgs& args, size_t pixels,
                                     size_t first, size_t shift, DepthwiseOut& to, size_t rows);
 
-// Whether the lines of a tile meet in L1.
-HWY_INLINE bool LinesMeet(const ConvArgs& args) {
-  const Conv2dShape& s = *args.shape;
-  const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
-  const size_t columns = (pixels - 1) * s.stride_w + s.kernel_w;
-  return columns * s.kernel_h + pixels > LinesForPixels(args);
-}
-
-// The largest block that the rows of a table have room for; channels in equal parts.
-HWY_INLINE DepthwiseBlock DepthwiseBlockFor(const ConvArgs& args) {
-  const Conv2dShape& s = *args.shape;
-  if (kSmallCode || s.dilation_h != 1) return {1, kMaxTileCols};
-  const size_t table = BlockRows(s);
-  const size_t further = table - s.kernel_h;
-  const size_t most = (s.stride_h == 1 ? further : Quotient(further, s.stride_h)) + 1;
-  const size_t rows = QuotientUp(args.y.height, QuotientUp(args.y.height, most));
-  const size_t columns = (kRowTile - 1) * s.stride_w + s.kernel_w;
-  const size_t window = table * columns * sizeof(float);  // of a channel
-  if (rows == 1 || s.channels * window <= args.l1) return {rows, kMaxTileCols};
-  const size_t stay = std::max(Quotient(args.l1, window), kPanel);
-  const size_t parts = QuotientUp(s.channels, std::min(stay, kMaxTileCols));
-  // Whole pairs of vectors: with one left over in each part, 14x14x192 with 5x5 taps and stride 2
-  // took 1.09 of the time, 56x56x96 with 7x7 taps 1.13.
-  const size_t pair = 2 * hn::Lanes(DF());
-  return {rows, QuotientUp(QuotientUp(s.channels, parts), pair) * pair};
-}
-
 // All channels of the tile at `cursor` and of those of its height behind it that end at unit
-// `most` or before it, for block.rows rows of outputs from there down, in pairs where neighbours
-// share inputs. How many tiles of a row.
+// `most` or before it, for block.rows rows of outputs from there down. How many tiles of a row.
 HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cursor, size_t most,
-                                      const DepthwiseBlock& block, DepthwiseTableRows run) {
+                                      const DepthwiseBlock& block, const LastVector& last,
+                                      DepthwiseTableRows run) {
   const size_t rows = kSmallCode ? 1 : block.rows;
   const size_t channels = kSmallCode ? kMaxTileCols : block.channels;
   const Conv2dShape& s = *args.shape;
@@ -84,21 +41,10 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
       for (size_t c = first, cols; c < end; c += cols) {
         cols = std::min(channels, end - c);
         const size_t shift = i * step + c - first;
-        ConvTile here = {t.image, t.row, t.pixel + i * t.pixels, t.pixels};
+        const ConvTile here = {t.image, t.row, t.pixel + i * t.pixels, t.pixels};
         DepthwiseOut to(ConvOut(args, here, c, cols));
-        if (c + cols == s.channels && cols >= hn::Lanes(DF())) to.last = block.last;
-        size_t r = 0;
-        if constexpr (kPairsOfRows) {
-          if (block.pairs && rows >= 2 && t.pixels >= kLeastOfPairs && cols >= hn::Lanes(DF())) {
-            ++here.row;
-            DepthwiseOut below(ConvOut(args, here, c, cols));
-            DepthwiseTableTwoRowsPixels(table.pixel, args, t.pixels, c, shift, to, below, rows / 2);
-            r = rows / 2 * 2;
-          }
-        }
-        if (r < rows) {
-          run(table.pixel + r * s.stride_h, args, t.pixels, c, shift, to, rows - r);
-        }
+        if (c + cols == s.channels && cols >= hn::Lanes(DF())) to.last = last;
+        run(table.pixel, args, t.pixels, c, shift, to, rows);
       }
     }
   }
@@ -109,20 +55,13 @@ HWY_INLINE size_t DepthwiseTableTiles(const ConvArgs& args, const TileCursor& cu
 // function for all kernels, which differ in what `run` is.
 HWY_NOINLINE inline void DepthwiseTableUnits(const ConvArgs& args, size_t begin, size_t end,
                                              const LastVector& last, DepthwiseTableRows run) {
-  const Conv2dShape& s = *args.shape;
-  DepthwiseBlock most = DepthwiseBlockFor(args);
-  most.last = last;
-  // A vector of eight is half a line, which would be gone before the other half is wanted. Two
-  // vectors at a time instead: 7x7x1024 takes 0.70 to 0.88 of the time, 14x14x512 0.78 to 1.00;
-  // others, whose lines stay, would take 1.1 to 1.26.
-  most.pairs = kPairsOfRows && s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_w == 1 &&
-               s.stride_h == 1 && s.stride_w == 1 && !LinesMeet(args);
+  const DepthwiseBlock most = DepthwiseBlockFor(args);
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
     if (kSmallCode || t.pixel != 0 || end - unit < args.tiles) {
       const size_t count =
-          DepthwiseTableTiles(args, cursor, end - unit, {1, most.channels, false, last}, run);
+          DepthwiseTableTiles(args, cursor, end - unit, {1, most.channels}, last, run);
       unit += count;
       cursor.Advance(count);
       continue;
@@ -131,7 +70,7 @@ HWY_NOINLINE inline void DepthwiseTableUnits(const ConvArgs& args, size_t begin,
     block.rows = std::min(most.rows, args.y.height - t.row);
     while (block.rows * args.tiles > end - unit) --block.rows;
     for (size_t i = 0; i < args.tiles;) {
-      const size_t count = DepthwiseTableTiles(args, cursor, args.tiles - i, block, run);
+      const size_t count = DepthwiseTableTiles(args, cursor, args.tiles - i, block, last, run);
       i += count;
       cursor.Advance(count);
     }
@@ -142,20 +81,8 @@ HWY_NOINLINE inline void DepthwiseTableUnits(const ConvArgs& args, size_t begin,
 
 HWY_NOINLINE inline void ConvDepthwiseTable(const ConvArgs& args, size_t begin, size_t end,
                                             DepthwiseTableRows run) {
-  LastVector last;
-  HWY_ALIGN float copy[std::max<size_t>(LastVector::kFloats, 1)];
-  if constexpr (LastVector::kFloats != 0) {
-    const Conv2dShape& s = *args.shape;
-    const size_t lanes = hn::Lanes(DF());
-    const size_t rows = (s.kernel_h - 1) * (s.kernel_w | 1) * lanes;
-    const bool fits = rows + (s.kernel_w - 1) * kPanel + lanes <= LastVector::kFloats;
-    // What is added might be the output, which channels that run twice would read twice.
-    const bool plain = args.chain->in_registers && args.chain->add == nullptr;
-    if (fits && plain && s.channels % lanes != 0 && s.channels >= lanes) {
-      last = {copy, CopyWeights(args.panels, s.kernel_h, s.kernel_w, s.channels - lanes, copy)};
-    }
-  }
-  DepthwiseTableUnits(args, begin, end, last, run);
+  HWY_ALIGN float copy[std::max<size_t>(kLastVectorFloats, 1)];
+  DepthwiseTableUnits(args, begin, end, LastVectorOf(args, copy), run);
 }
 
 // Taps from which on a kernel is large: those of 64 channels are half of an L1 of 48 KB. 31x31 took
@@ -183,6 +110,12 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       return ForStrips(args, MostWideRows(args), begin, end, RunWideStrip<VF>);
     }
   }
+  if constexpr (kPairsOfRows) {
+    if (args.kind == TileKind::kRowPairs) {
+      return ForStrips(args, DepthwiseBlockFor(args).rows, begin, end,
+                       RowPairsFor<VF>(*args.shape));
+    }
+  }
   if (FitsTable(*args.shape)) {
     const Conv2dShape& s = *args.shape;
     const bool plain = s.dilation_w == 1;
@@ -196,7 +129,7 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
         return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 2>);
       }
     }
-    if constexpr (!kSmallCode) {
+    if constexpr (!kSmallCode && !kPairsOfRows) {
       if (plain && s.kernel_w == 5 && s.stride_w == 1) {
         return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<5, 1>);
       }

@@ -2,8 +2,7 @@
 // tile are looked up once for all channels. kStride: pixels of the image from one of the output to
 // the next, 0 where that is not known. Without dilation, where a kernel is three, five or seven
 // taps wide (kTaps; 0 is any width), a vector of a pixel is loaded once for all that read it
-// (SharesColumns); where it is three by three, for two rows of the output. Per-target header:
-// include it after hwy/foreach_target.h.
+// (SharesColumns). Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
 #undef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
@@ -21,27 +20,13 @@
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
 
-// What one step of channels is: a part of a vector, the same behind a whole one, one vector, or two
-// that share addresses.
-enum class Channels : uint8_t { kPart, kLast, kOne, kTwo };
+// What one step of channels is: a part of a vector, one vector, or two that share addresses.
+enum class Channels : uint8_t { kPart, kOne, kTwo };
 
-// The first vector of a step: `rest` lanes of a part. Where loads of a few lanes are branches,
-// those behind a whole vector end with it and move down; the lanes behind them, whatever they hold,
-// are nobody's output.
+// The first vector of a step: `rest` lanes of a part.
 template <Channels kWhat>
 HWY_INLINE VF LoadChannels(const float* from, size_t rest) {
-  const DF d;
-  if constexpr (kWhat == Channels::kLast && !kMaskedLoads) {
-    const hn::RebindToSigned<DF> di;
-    const int32_t lanes = static_cast<int32_t>(hn::Lanes(d));
-    const auto from_lane = hn::Iota(di, lanes - static_cast<int32_t>(rest));
-    const auto index = hn::IndicesFromVec(d, hn::And(from_lane, hn::Set(di, lanes - 1)));
-    return hn::TableLookupLanes(hn::LoadU(d, from + rest - hn::Lanes(d)), index);
-  } else if constexpr (kWhat == Channels::kPart || kWhat == Channels::kLast) {
-    return hn::LoadN(d, from, rest);
-  } else {
-    return hn::LoadU(d, from);
-  }
+  return kWhat == Channels::kPart ? hn::LoadN(DF(), from, rest) : hn::LoadU(DF(), from);
 }
 
 template <size_t kPixels>
@@ -62,30 +47,52 @@ HWY_INLINE void ForPixels(size_t pixels, const Run& run) {
 // they do not fill it, and loads of a part are branches: such channels took a pixel at a time as
 // long as five whole vectors.
 struct LastVector {
-  // Those of 7x7. The rest of the stack is the table's.
-  static constexpr size_t kFloats = kMaskedLoads || kSmallCode ? 0 : 440;
   const float* weights = nullptr;  // none where it may not overlap
   size_t row = 0;                  // floats of a row of taps
 };
+
+// Of those weights: 7x7. The rest of the stack is the table's.
+constexpr size_t kLastVectorFloats = kMaskedLoads || kSmallCode ? 0 : 440;
 
 // The weights of a vector of channels that begins anywhere, in one panel and perhaps the next. Taps
 // are kPanel floats apart. Rows are an odd number of vectors of eight, so that every second one
 // lies between those of others.
 HWY_NOINLINE inline size_t CopyWeights(const float* panels, size_t kernel_h, size_t kernel_w,
                                        size_t channel, float* to) {
-  const size_t lanes = hn::Lanes(DF());
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
   const size_t lane = channel % kPanel;
   const size_t here = std::min(lanes, kPanel - lane);
   const size_t panel = kernel_h * kernel_w * kPanel;
   const size_t row = (kernel_w | 1) * lanes;
-  const float* from = panels + channel / kPanel * panel;
+  const auto first = hn::FirstN(d, here);
+  const float* from = panels + channel / kPanel * panel + lane;
+  // Of the next panel, so that its lanes follow those of this one. Both loads read on, or from
+  // before, within the two.
+  const size_t next = here < lanes ? panel - lane - here : 0;
   for (size_t ky = 0; ky < kernel_h; ++ky, to += row) {
     for (size_t kx = 0; kx < kernel_w; ++kx, from += kPanel) {
-      std::copy_n(from + lane, here, to + kx * kPanel);
-      if (here < lanes) std::copy_n(from + panel, lanes - here, to + kx * kPanel + here);
+      const VF rest = hn::LoadU(d, from + next);
+      hn::StoreU(hn::IfThenElse(first, hn::LoadU(d, from), rest), d, to + kx * kPanel);
     }
   }
   return row;
+}
+
+// The last vector of args, whose weights go to `copy`, kLastVectorFloats of them at most.
+HWY_NOINLINE inline LastVector LastVectorOf(const ConvArgs& args, float* copy) {
+  if constexpr (kLastVectorFloats != 0) {
+    const Conv2dShape& s = *args.shape;
+    const size_t lanes = hn::Lanes(DF());
+    const size_t rows = (s.kernel_h - 1) * (s.kernel_w | 1) * lanes;
+    const bool fits = rows + (s.kernel_w - 1) * kPanel + lanes <= kLastVectorFloats;
+    // What is added might be the output, which channels that run twice would read twice.
+    const bool plain = args.chain->in_registers && args.chain->add == nullptr;
+    if (fits && plain && s.channels % lanes != 0 && s.channels >= lanes) {
+      return {copy, CopyWeights(args.panels, s.kernel_h, s.kernel_w, s.channels - lanes, copy)};
+    }
+  }
+  return {};
 }
 
 // Where a tile of one row goes.
@@ -167,9 +174,9 @@ HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6,
   }
 }
 
-// Where twelve sums, three weights and a column are all registers, the weights of a second tile
-// beside a first are the memory operands of its multiply-adds.
-constexpr bool ReloadsSecond(bool first) { return first && kVectorRegisters == 16; }
+// Where twelve sums, three weights and a column are all registers, the weights of a second vector
+// are loaded again for each column.
+constexpr bool kReloadsSecond = kVectorRegisters == 16;
 
 // The weight of tap kTap < kTaps, where it is wanted.
 template <size_t kTaps, size_t kTap, bool kWanted>
@@ -179,25 +186,21 @@ HWY_INLINE VF TapWeight(const float* weights) {
   return hn::Zero(DF());
 }
 
-// Columns kColumn and up of AddTapRow, with the weights w0 to w6 of the first tile and r0 to r6 of
-// the second. Not a loop over lambdas: with a sanitizer each access to what they capture is a
+// Columns kColumn and up of AddTapRow, with the weights w0 to w6 of the first vector and r0 to r6
+// of the second. Not a loop over lambdas: with a sanitizer each access to what they capture is a
 // check, which made this the third of the time to compile everything.
-template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat, bool kFirst, bool kSecond,
-          size_t kColumn>
+template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat, size_t kColumn>
 HWY_INLINE void AddColumns(const float* const* row, size_t at, size_t rest, const float* second,
                            VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF r0, VF r1, VF r2,
                            VF r3, VF r4, VF r5, VF r6, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4,
                            VF& s5, VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
   const DF d;
   const float* from = row[kColumn] + at;
-  const VF x = LoadChannels<kWhat>(from, rest);
-  if constexpr (kFirst) {
-    AddColumn<kTaps, kPixels, kStride, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0, s1, s2, s3, s4,
-                                                s5);
-  }
-  if constexpr (kSecond) {
-    const VF next = kWhat == Channels::kTwo ? hn::LoadU(d, from + hn::Lanes(d)) : x;
-    if constexpr (ReloadsSecond(kFirst)) {
+  AddColumn<kTaps, kPixels, kStride, kColumn>(LoadChannels<kWhat>(from, rest), w0, w1, w2, w3, w4,
+                                              w5, w6, s0, s1, s2, s3, s4, s5);
+  if constexpr (kWhat == Channels::kTwo) {
+    const VF next = hn::LoadU(d, from + hn::Lanes(d));
+    if constexpr (kReloadsSecond) {
       asm volatile("" : "+r"(second));  // or they would be loaded ahead
       AddColumn<kTaps, kPixels, kStride, kColumn>(
           next, TapWeight<kTaps, 0, true>(second), TapWeight<kTaps, 1, true>(second),
@@ -210,30 +213,29 @@ HWY_INLINE void AddColumns(const float* const* row, size_t at, size_t rest, cons
     }
   }
   if constexpr (kColumn + 1 < kStride * (kPixels - 1) + kTaps) {
-    AddColumns<kTaps, kPixels, kStride, kWhat, kFirst, kSecond, kColumn + 1>(
+    AddColumns<kTaps, kPixels, kStride, kWhat, kColumn + 1>(
         row, at, rest, second, w0, w1, w2, w3, w4, w5, w6, r0, r1, r2, r3, r4, r5, r6, s0, s1, s2,
         s3, s4, s5, t0, t1, t2, t3, t4, t5);
   }
 }
 
-// Row `row` of a table meets the tile's up to six pixels as tap row `weights`, and those of a
-// second tile as tap row `second`: the same pixels' next vector of channels, or the next output
-// row's.
-template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat, bool kFirst, bool kSecond>
+// Row `row` of a table meets the tile's up to six pixels as tap row `weights`, and their next
+// vector of channels, if there are two, as tap row `second`.
+template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat>
 HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const float* weights,
                           const float* second, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4, VF& s5,
                           VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
   static_assert(kTaps <= 7);
-  constexpr bool kKeep = kSecond && !ReloadsSecond(kFirst);
-  AddColumns<kTaps, kPixels, kStride, kWhat, kFirst, kSecond, 0>(
-      row, at, rest, second, TapWeight<kTaps, 0, kFirst>(weights),
-      TapWeight<kTaps, 1, kFirst>(weights), TapWeight<kTaps, 2, kFirst>(weights),
-      TapWeight<kTaps, 3, kFirst>(weights), TapWeight<kTaps, 4, kFirst>(weights),
-      TapWeight<kTaps, 5, kFirst>(weights), TapWeight<kTaps, 6, kFirst>(weights),
-      TapWeight<kTaps, 0, kKeep>(second), TapWeight<kTaps, 1, kKeep>(second),
-      TapWeight<kTaps, 2, kKeep>(second), TapWeight<kTaps, 3, kKeep>(second),
-      TapWeight<kTaps, 4, kKeep>(second), TapWeight<kTaps, 5, kKeep>(second),
-      TapWeight<kTaps, 6, kKeep>(second), s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  constexpr bool kKeep = kWhat == Channels::kTwo && !kReloadsSecond;
+  AddColumns<kTaps, kPixels, kStride, kWhat, 0>(
+      row, at, rest, second, TapWeight<kTaps, 0, true>(weights), TapWeight<kTaps, 1, true>(weights),
+      TapWeight<kTaps, 2, true>(weights), TapWeight<kTaps, 3, true>(weights),
+      TapWeight<kTaps, 4, true>(weights), TapWeight<kTaps, 5, true>(weights),
+      TapWeight<kTaps, 6, true>(weights), TapWeight<kTaps, 0, kKeep>(second),
+      TapWeight<kTaps, 1, kKeep>(second), TapWeight<kTaps, 2, kKeep>(second),
+      TapWeight<kTaps, 3, kKeep>(second), TapWeight<kTaps, 4, kKeep>(second),
+      TapWeight<kTaps, 5, kKeep>(second), TapWeight<kTaps, 6, kKeep>(second), s0, s1, s2, s3, s4,
+      s5, t0, t1, t2, t3, t4, t5);
 }
 
 // One step of channels, from c on, for one tile of pixels, whose addresses are those of the table
@@ -268,9 +270,9 @@ HWY_INLINE void DepthwiseTable(const TapTable::Row* table, const Conv2dShape& sh
     }
     const size_t stride = kStride != 0 ? kStride : shape.stride_w;
     const float* const* row = table[ky] + at_pixel * stride;
-    if constexpr (SharesColumns(kTaps, kStride, kPixels)) {
-      AddTapRow<kTaps, kPixels, kStride, kWhat, true, kWhat == Channels::kTwo>(
-          row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4, t5);
+    if constexpr (SharesColumns(kTaps, kStride)) {
+      AddTapRow<kTaps, kPixels, kStride, kWhat>(row, at, rest, weights, weights + panel, s0, s1, s2,
+                                                s3, s4, s5, t0, t1, t2, t3, t4, t5);
     } else {
       for (size_t kx = 0; kx < kernel_w; ++kx, row += kTaps != 0 ? 1 : shape.dilation_w) {
         AddTapOfPixels<kPixels, kWhat>(row, stride, weights + kx * kPanel, panel, at, rest, s0, s1,
@@ -307,7 +309,7 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
   };
   const size_t cols = to.out.cols;
   size_t c = 0;
-  if constexpr (DepthwiseVectors(kTaps, kStride, kPixels) == 2) {
+  if constexpr (DepthwiseVectors(kTaps, kStride) == 2) {
     for (; c + 2 * lanes <= cols; c += 2 * lanes) {
       DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(
           table, shape, at_pixel, shift, weights(c), down, panel, c, to.out, to.finish);
@@ -323,7 +325,7 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
     for (;; c += lanes) {
       LastVector vector = {weights(c), down};
       if (c + lanes > cols) {
-        if (LastVector::kFloats == 0 || kTaps == 3 || c == cols || !to.last.weights) break;
+        if (kLastVectorFloats == 0 || kTaps == 3 || c == cols || !to.last.weights) break;
         vector = to.last;
         c = cols - lanes;
       }

@@ -105,12 +105,13 @@ HWY_INLINE size_t StripRows(size_t height, size_t most) {
 }
 
 // Runs units (tiles) [begin, end) by run(args, tile, rows, alone), whole rows where there are some,
-// at most `most` at a time; `alone`, where the rest of a row may be another thread's. One function
-// for all strips.
+// at most `most` at a time, an even number of them where they are pairs; `alone`, where the rest of
+// a row may be another thread's. One function for all strips.
 using StripRun = void (*)(const ConvArgs& args, const ConvTile& t, size_t rows, bool alone);
 HWY_NOINLINE inline void ForStrips(const ConvArgs& args, size_t most, size_t begin, size_t end,
                                    StripRun run) {
   most = StripRows(args.y.height, most);
+  if (args.kind == TileKind::kRowPairs) most += most % 2;
   TileCursor cursor(args, begin);
   for (size_t unit = begin; unit < end;) {
     const ConvTile& t = cursor.tile();
@@ -187,6 +188,63 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
          (bytes <= args.l1 || lines <= LinesForPixels(args));
 }
 
+// Whether the lines that a depthwise tile reads, more than a set of L1 has room for, meet in one.
+HWY_INLINE bool LinesMeet(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
+  const size_t columns = (pixels - 1) * s.stride_w + s.kernel_w;
+  return columns * s.kernel_h + pixels > LinesForPixels(args);
+}
+
+// Rows of a table that is not one of strips. Without more of them larger kernels would read their
+// weights and most of the image from L2 for each row of outputs (7x7 with 16 instead of 8: 0.84 to
+// 0.96 of the time, 5x5: 0.94 to 1.01). 3x3 gains where channels are few, and filling the table is
+// much of the work (8 to 64 channels: 0.91 to 0.97).
+constexpr size_t BlockRows(const Conv2dShape& s) {
+  return s.kernel_h > 3 || s.channels * s.stride_h <= 64 ? TapTable::kRows : 8;
+}
+
+// How much of an image one table, or one strip of pairs of rows, serves at a time.
+struct DepthwiseBlock {
+  size_t rows;      // of outputs
+  size_t channels;  // whose inputs for so many rows of a tile stay in L1
+};
+
+// The largest block that the rows of a table have room for; channels in equal parts.
+HWY_INLINE DepthwiseBlock DepthwiseBlockFor(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  if (kSmallCode || s.dilation_h != 1) return {1, kMaxTileCols};
+  const size_t table = BlockRows(s);
+  const size_t further = table - s.kernel_h;
+  const size_t most = (s.stride_h == 1 ? further : Quotient(further, s.stride_h)) + 1;
+  const size_t rows = QuotientUp(args.y.height, QuotientUp(args.y.height, most));
+  const size_t columns = (kRowTile - 1) * s.stride_w + s.kernel_w;
+  const size_t window = table * columns * sizeof(float);  // of a channel
+  if (rows == 1 || s.channels * window <= args.l1) return {rows, kMaxTileCols};
+  const size_t stay = std::max(Quotient(args.l1, window), kPanel);
+  const size_t parts = QuotientUp(s.channels, std::min(stay, kMaxTileCols));
+  // Whole pairs of vectors: with one left over in each part, 14x14x192 with 5x5 taps and stride 2
+  // took 1.09 of the time, 56x56x96 with 7x7 taps 1.13.
+  const size_t pair = 2 * hn::Lanes(DF());
+  return {rows, QuotientUp(QuotientUp(s.channels, parts), pair) * pair};
+}
+
+// Whether rows of outputs run in pairs (src/conv/depthwise_pairs-inl.h): where no pixel has all of
+// its taps in the padding. Kernels of three taps gain nothing at stride 2 (1.0 to 1.2), nor where a
+// vector of eight, half a line, would be gone before the other half is wanted: those have two
+// vectors at a time instead (7x7x1024 takes 0.70 to 0.88 of the time, 14x14x512 0.78 to 1.00;
+// others, whose lines stay, 1.1 to 1.26).
+HWY_INLINE bool UsesRowPairs(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  const size_t taps = s.kernel_w;
+  const size_t stride = s.stride_w;
+  const bool three = taps == 3 && stride == 1 && s.stride_h == 1 && !LinesMeet(args);
+  return kPairsOfRows && args.finite && s.channels >= hn::Lanes(DF()) && stride <= 2 &&
+         (s.dilation_h | s.dilation_w) == 1 && (three || taps == 5 || taps == 7) &&
+         s.kernel_h <= kTableKernel && args.y.width >= kLeastOfPairs - 1 && s.padding.left < taps &&
+         (args.y.width - 1) * stride < s.padding.left + args.x.width;
+}
+
 // Whether such strips have pairs of pixels in their vectors: eight channels, which would fill half
 // of them.
 HWY_INLINE bool UsesPairs(const ConvArgs& args) {
@@ -198,7 +256,7 @@ HWY_INLINE bool UsesPairs(const ConvArgs& args) {
 }
 
 // The most pixels that a tile of a depthwise convolution may have, and whether tiles go down
-// strips.
+// strips. Rows of seven pixels are one tile of a pair.
 HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   if (UsesPairs(args)) {
@@ -208,6 +266,10 @@ HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   if (UsesStrips(args)) {
     args.kind = TileKind::kStrips;
     return StripPixels(s.stride_w);
+  }
+  if (UsesRowPairs(args)) {
+    args.kind = TileKind::kRowPairs;
+    return s.kernel_w != 3 && args.y.width == kMostOfPairs ? kMostOfPairs : kRowTile;
   }
   if (!UsesWideTiles(s, args.finite)) return kRowTile;
   return s.kernel_w >= kRowTileWide ? kRowTileWide : kRowTileWidePair;

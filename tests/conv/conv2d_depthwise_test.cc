@@ -306,5 +306,42 @@ TEST(Conv2dDepthwise, WithEveryPadding) {
   }
 }
 
+// Rows of outputs in pairs and alone, with padding from none to more than all taps, on images
+// narrower and wider than the kernel.
+TEST(Conv2dDepthwise, InPairsOfRows) {
+  Random random(__LINE__);
+  constexpr size_t kChannels[] = {8, 13, 24, 37};
+  size_t i = 0;
+  for (const size_t kernel_w : {3, 5, 7}) {
+    for (const size_t kernel_h : {1, 2, 5, 7}) {
+      for (size_t left = 0; left <= kernel_w; ++left) {
+        for (const size_t width : {1, 3, 4, 7, 9, 12, 18, 23}) {
+          const size_t right = i * 3 % (kernel_w + 2);
+          if (width + left + right < kernel_w) continue;
+          ConvCase c{.shape = {.outputs = kChannels[i / 2 % 4],
+                               .kernel_h = kernel_h,
+                               .kernel_w = kernel_w,
+                               .stride_h = 1 + i % 2,
+                               .stride_w = 1 + i / 3 % 2,
+                               .padding = {.top = i % (kernel_h + 1),
+                                           .bottom = i / 2 % (kernel_h + 1),
+                                           .left = left,
+                                           .right = right}},
+                     .images = 1 + i % 2,
+                     .height = kernel_h + i % 5,
+                     .width = width,
+                     .has_bias = i % 3 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          c.shape.channels = c.shape.groups = c.shape.outputs;
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lanefuse::test
