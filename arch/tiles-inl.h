@@ -81,10 +81,8 @@ constexpr size_t kColumnPixels = 12;
 constexpr bool kPairsOfEights = !kSmallCode && kVectorRegisters == 32;
 
 // Whether a depthwise tile loads a column that several of its pixels read once for all. With three
-// taps at stride 2 that is slower: each sum would wait for the one before. 0 taps: any width.
-constexpr bool SharesColumns(size_t taps, size_t stride) {
-  return stride == 1 ? taps != 0 : stride == 2 && taps > 3;
-}
+// taps at stride 2 that is slower: each sum would wait for the one before. 0 taps: any number.
+constexpr bool SharesColumns(size_t taps, size_t stride) { return taps == 3 && stride == 1; }
 
 // Depthwise convolutions with three by three taps go down strips of the output, which keep the sums
 // of three rows at stride 1, and of two at stride 2. With 32 registers nine weights and a pixel fit
@@ -103,13 +101,17 @@ constexpr size_t kStripPairs = !kSmallCode && kVectorRegisters == 32 ? 6 : 0;
 // eight on AVX-512 keep eight vectors that say where each lane finds them: 29 registers or 30.
 constexpr bool kGroupStrips = !kSmallCode;
 
-// Where registers are few, other depthwise tiles with three, five or seven taps are kRowTile pixels
-// of two rows of the output, which have inputs in common (src/conv/depthwise_pairs-inl.h): AVX2
-// takes 0.83 to 0.92 of the time of one row with 5x5 and 7x7 taps, 0.86 to 0.92 at stride 2. Tiles
-// four, five and six pixels wide have code, and seven for images of that width (7x7x768 with 7x7
-// taps takes 0.75; wider images would take 0.93 to 1.00).
-constexpr bool kPairsOfRows = !kSmallCode && kVectorRegisters == 16;
+// Depthwise convolutions with five or seven taps in a row have tiles of two rows of the output,
+// which have inputs in common (src/conv/depthwise_pairs-inl.h). Against one row of two vectors,
+// AVX512 takes 0.77 to 1.00 of the time, on images of 7x7 0.55 to 0.66, at stride 2 0.64 to 0.74;
+// AVX2, against one row of one, 0.82 to 0.92, 0.73 to 0.91 and 0.87 to 0.91. Tiles four to seven
+// pixels wide have code. With 16 registers those of seven, where one weight stays, are for rows of
+// that width alone: others would take 0.93 to 1.00.
+constexpr bool kPairsOfRows = !kSmallCode;
 constexpr size_t kLeastOfPairs = 4, kMostOfPairs = 7;
+constexpr size_t PairWidth(size_t width) {
+  return kVectorRegisters == 32 || width == kMostOfPairs ? kMostOfPairs : kRowTile;
+}
 
 // Yet others keep kRowTile sums for each vector of channels. Two vectors hide the latency of the
 // sums, if what they share fits registers.

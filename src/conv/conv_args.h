@@ -184,10 +184,6 @@ struct TapTable {
   using Row = const float* [kWidth];
   Row pixel[kRows];
 
-  // Whether a row lies above or below the image, and weights are finite: 0 * w adds nothing to +0,
-  // nor to another sum but -0.
-  static bool Outside(const Row& row) { return row[kWidth - 1] == nullptr; }
-
   // The first `rows` rows, for the channels from `channel` on. True where they meet the padding.
   bool Fill(const ConvArgs& args, const ConvTile& t, size_t channel, size_t rows);
 };

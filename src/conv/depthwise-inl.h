@@ -112,8 +112,9 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
   }
   if constexpr (kPairsOfRows) {
     if (args.kind == TileKind::kRowPairs) {
-      return ForStrips(args, DepthwiseBlockFor(args).rows, begin, end,
-                       RowPairsFor<VF>(*args.shape));
+      if (args.shape->kernel_h == 1 && args.y.height == 1)
+        return ConvTilePairs<VF>(args, begin, end);
+      return ForStrips(args, DepthwiseBlockFor(args).rows, begin, end, RunRowPairs<VF>);
     }
   }
   if (FitsTable(*args.shape)) {

@@ -1,8 +1,8 @@
-// Depthwise convolution with small kernels and stride 1 or 2: the frequent ones. The addresses of a
-// tile are looked up once for all channels. kStride: pixels of the image from one of the output to
-// the next, 0 where that is not known. Without dilation, where a kernel is three, five or seven
-// taps wide (kTaps; 0 is any width), a vector of a pixel is loaded once for all that read it
-// (SharesColumns). Per-target header: include it after hwy/foreach_target.h.
+// Depthwise convolution with small kernels and stride 1 or 2, where neither strips nor pairs of
+// rows run. The addresses of a tile are looked up once for all channels. kStride: pixels of the
+// image from one of the output to the next, 0 where that is not known. kTaps: of a row, three, or 0
+// for any number. Three of them at stride 1 load a vector of a pixel once for all that read it.
+// Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
 #undef LANEFUSE_SRC_CONV_DEPTHWISE_TABLE_INL_H_
@@ -136,106 +136,64 @@ HWY_INLINE void AddTapOfPixels(const float* const* column, size_t stride, const 
   if constexpr (kPixels > 5) AddPixel<kWhat>(column[5 * stride] + at, rest, w, v, s5, t5);
 }
 
-// s += x * the weight of tap kTap < kTaps; nothing where there is no such tap.
-template <size_t kTaps, size_t kTap>
-HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s) {
-  if constexpr (kTap >= kTaps) return;
+// s += x * the weight of tap kTap of three; nothing where there is no such tap.
+template <size_t kTap>
+HWY_INLINE void AddTap(VF x, VF w0, VF w1, VF w2, VF& s) {
   if constexpr (kTap == 0) s = Fma(x, w0, s);
   if constexpr (kTap == 1) s = Fma(x, w1, s);
   if constexpr (kTap == 2) s = Fma(x, w2, s);
-  if constexpr (kTap == 3) s = Fma(x, w3, s);
-  if constexpr (kTap == 4) s = Fma(x, w4, s);
-  if constexpr (kTap == 5) s = Fma(x, w5, s);
-  if constexpr (kTap == 6) s = Fma(x, w6, s);
 }
 
 // A vector of column kColumn is loaded once for the pixels that read it: pixel p as its tap
-// kColumn - kStride * p. Columns come in ascending order, so a pixel's taps do too, and
-// neighbouring multiply-adds belong to different sums: a sum that came twice in a row would wait
-// for the adder.
-template <size_t kTaps, size_t kPixels, size_t kStride, size_t kColumn>
-HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF& s0, VF& s1,
-                          VF& s2, VF& s3, VF& s4, VF& s5) {
-  AddTap<kTaps, kColumn>(x, w0, w1, w2, w3, w4, w5, w6, s0);
-  if constexpr (kPixels > 1) {
-    AddTap<kTaps, kColumn - kStride>(x, w0, w1, w2, w3, w4, w5, w6, s1);
-  }
-  if constexpr (kPixels > 2) {
-    AddTap<kTaps, kColumn - 2 * kStride>(x, w0, w1, w2, w3, w4, w5, w6, s2);
-  }
-  if constexpr (kPixels > 3) {
-    AddTap<kTaps, kColumn - 3 * kStride>(x, w0, w1, w2, w3, w4, w5, w6, s3);
-  }
-  if constexpr (kPixels > 4) {
-    AddTap<kTaps, kColumn - 4 * kStride>(x, w0, w1, w2, w3, w4, w5, w6, s4);
-  }
-  if constexpr (kPixels > 5) {
-    AddTap<kTaps, kColumn - 5 * kStride>(x, w0, w1, w2, w3, w4, w5, w6, s5);
-  }
+// kColumn - p. Columns come in ascending order, so a pixel's taps do too, and neighbouring
+// multiply-adds belong to different sums: a sum that came twice in a row would wait for the adder.
+template <size_t kPixels, size_t kColumn>
+HWY_INLINE void AddColumn(VF x, VF w0, VF w1, VF w2, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4,
+                          VF& s5) {
+  AddTap<kColumn>(x, w0, w1, w2, s0);
+  if constexpr (kPixels > 1) AddTap<kColumn - 1>(x, w0, w1, w2, s1);
+  if constexpr (kPixels > 2) AddTap<kColumn - 2>(x, w0, w1, w2, s2);
+  if constexpr (kPixels > 3) AddTap<kColumn - 3>(x, w0, w1, w2, s3);
+  if constexpr (kPixels > 4) AddTap<kColumn - 4>(x, w0, w1, w2, s4);
+  if constexpr (kPixels > 5) AddTap<kColumn - 5>(x, w0, w1, w2, s5);
 }
 
-// Where twelve sums, three weights and a column are all registers, the weights of a second vector
-// are loaded again for each column.
-constexpr bool kReloadsSecond = kVectorRegisters == 16;
-
-// The weight of tap kTap < kTaps, where it is wanted.
-template <size_t kTaps, size_t kTap, bool kWanted>
-HWY_INLINE VF TapWeight(const float* weights) {
-  if constexpr (kWanted && kTap < kTaps)
-    return InRegister(hn::LoadU(DF(), weights + kTap * kPanel));
-  return hn::Zero(DF());
+HWY_INLINE VF TapWeight(const float* weights, size_t tap) {
+  return InRegister(hn::LoadU(DF(), weights + tap * kPanel));
 }
 
-// Columns kColumn and up of AddTapRow, with the weights w0 to w6 of the first vector and r0 to r6
-// of the second. Not a loop over lambdas: with a sanitizer each access to what they capture is a
-// check, which made this the third of the time to compile everything.
-template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat, size_t kColumn>
+// Columns kColumn and up of AddTapRow, with the weights w0 to w2 of the first vector. Not a loop
+// over lambdas: with a sanitizer each access to what they capture is a check, which made this the
+// third of the time to compile everything.
+template <size_t kPixels, Channels kWhat, size_t kColumn>
 HWY_INLINE void AddColumns(const float* const* row, size_t at, size_t rest, const float* second,
-                           VF w0, VF w1, VF w2, VF w3, VF w4, VF w5, VF w6, VF r0, VF r1, VF r2,
-                           VF r3, VF r4, VF r5, VF r6, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4,
-                           VF& s5, VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
+                           VF w0, VF w1, VF w2, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4, VF& s5,
+                           VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
   const DF d;
   const float* from = row[kColumn] + at;
-  AddColumn<kTaps, kPixels, kStride, kColumn>(LoadChannels<kWhat>(from, rest), w0, w1, w2, w3, w4,
-                                              w5, w6, s0, s1, s2, s3, s4, s5);
+  AddColumn<kPixels, kColumn>(LoadChannels<kWhat>(from, rest), w0, w1, w2, s0, s1, s2, s3, s4, s5);
   if constexpr (kWhat == Channels::kTwo) {
-    const VF next = hn::LoadU(d, from + hn::Lanes(d));
-    if constexpr (kReloadsSecond) {
-      asm volatile("" : "+r"(second));  // or they would be loaded ahead
-      AddColumn<kTaps, kPixels, kStride, kColumn>(
-          next, TapWeight<kTaps, 0, true>(second), TapWeight<kTaps, 1, true>(second),
-          TapWeight<kTaps, 2, true>(second), TapWeight<kTaps, 3, true>(second),
-          TapWeight<kTaps, 4, true>(second), TapWeight<kTaps, 5, true>(second),
-          TapWeight<kTaps, 6, true>(second), t0, t1, t2, t3, t4, t5);
-    } else {
-      AddColumn<kTaps, kPixels, kStride, kColumn>(next, r0, r1, r2, r3, r4, r5, r6, t0, t1, t2, t3,
-                                                  t4, t5);
-    }
+    // Twelve sums, three weights and a column are all registers there are: those of the second
+    // vector are loaded again for each column. Or they would be loaded ahead.
+    if constexpr (kVectorRegisters == 16) asm volatile("" : "+r"(second));
+    AddColumn<kPixels, kColumn>(hn::LoadU(d, from + hn::Lanes(d)), TapWeight(second, 0),
+                                TapWeight(second, 1), TapWeight(second, 2), t0, t1, t2, t3, t4, t5);
   }
-  if constexpr (kColumn + 1 < kStride * (kPixels - 1) + kTaps) {
-    AddColumns<kTaps, kPixels, kStride, kWhat, kColumn + 1>(
-        row, at, rest, second, w0, w1, w2, w3, w4, w5, w6, r0, r1, r2, r3, r4, r5, r6, s0, s1, s2,
-        s3, s4, s5, t0, t1, t2, t3, t4, t5);
+  if constexpr (kColumn + 1 < kPixels + 2) {
+    AddColumns<kPixels, kWhat, kColumn + 1>(row, at, rest, second, w0, w1, w2, s0, s1, s2, s3, s4,
+                                            s5, t0, t1, t2, t3, t4, t5);
   }
 }
 
-// Row `row` of a table meets the tile's up to six pixels as tap row `weights`, and their next
-// vector of channels, if there are two, as tap row `second`.
-template <size_t kTaps, size_t kPixels, size_t kStride, Channels kWhat>
+// Row `row` of a table meets the tile's up to six pixels as the three taps at `weights`, and their
+// next vector of channels, if there are two, as those at `second`.
+template <size_t kPixels, Channels kWhat>
 HWY_INLINE void AddTapRow(const float* const* row, size_t at, size_t rest, const float* weights,
                           const float* second, VF& s0, VF& s1, VF& s2, VF& s3, VF& s4, VF& s5,
                           VF& t0, VF& t1, VF& t2, VF& t3, VF& t4, VF& t5) {
-  static_assert(kTaps <= 7);
-  constexpr bool kKeep = kWhat == Channels::kTwo && !kReloadsSecond;
-  AddColumns<kTaps, kPixels, kStride, kWhat, 0>(
-      row, at, rest, second, TapWeight<kTaps, 0, true>(weights), TapWeight<kTaps, 1, true>(weights),
-      TapWeight<kTaps, 2, true>(weights), TapWeight<kTaps, 3, true>(weights),
-      TapWeight<kTaps, 4, true>(weights), TapWeight<kTaps, 5, true>(weights),
-      TapWeight<kTaps, 6, true>(weights), TapWeight<kTaps, 0, kKeep>(second),
-      TapWeight<kTaps, 1, kKeep>(second), TapWeight<kTaps, 2, kKeep>(second),
-      TapWeight<kTaps, 3, kKeep>(second), TapWeight<kTaps, 4, kKeep>(second),
-      TapWeight<kTaps, 5, kKeep>(second), TapWeight<kTaps, 6, kKeep>(second), s0, s1, s2, s3, s4,
-      s5, t0, t1, t2, t3, t4, t5);
+  AddColumns<kPixels, kWhat, 0>(row, at, rest, second, TapWeight(weights, 0), TapWeight(weights, 1),
+                                TapWeight(weights, 2), s0, s1, s2, s3, s4, s5, t0, t1, t2, t3, t4,
+                                t5);
 }
 
 // One step of channels, from c on, for one tile of pixels, whose addresses are those of the table
@@ -253,26 +211,12 @@ HWY_INLINE void DepthwiseTable(const TapTable::Row* table, const Conv2dShape& sh
   const size_t kernel_h = shape.kernel_h;
   const size_t kernel_w = kTaps != 0 ? kTaps : shape.kernel_w;
   constexpr size_t kVectors = kWhat == Channels::kTwo ? 2 : 1;
-  // Rows of taps above and below the image: 7x7x960 with 5x5 taps takes 0.84 (AVX2) and 0.90
-  // (AVX512) of the time, 14x14x384 with 7x7 0.88 and 0.92. Three rows of taps gain nothing.
-  constexpr bool kLeaveOut = !kSmallCode && kTaps > 3 && kWhat != Channels::kPart;
-  size_t ky = 0;
-  if constexpr (kLeaveOut) {
-    for (; ky < kernel_h && TapTable::Outside(table[ky]); ++ky) weights += down;
-  }
-  for (; ky < kernel_h; ++ky, weights += down) {
-    if constexpr (kLeaveOut) {
-      if (HWY_UNLIKELY(TapTable::Outside(table[ky])) &&
-          !AnyNegativeZero<kPixels, kVectors>(s0, t0, s0, s0, s1, t1, s0, s0, s2, t2, s0, s0, s3,
-                                              t3, s0, s0, s4, t4, s0, s0, s5, t5, s0, s0)) {
-        break;
-      }
-    }
+  for (size_t ky = 0; ky < kernel_h; ++ky, weights += down) {
     const size_t stride = kStride != 0 ? kStride : shape.stride_w;
     const float* const* row = table[ky] + at_pixel * stride;
     if constexpr (SharesColumns(kTaps, kStride)) {
-      AddTapRow<kTaps, kPixels, kStride, kWhat>(row, at, rest, weights, weights + panel, s0, s1, s2,
-                                                s3, s4, s5, t0, t1, t2, t3, t4, t5);
+      AddTapRow<kPixels, kWhat>(row, at, rest, weights, weights + panel, s0, s1, s2, s3, s4, s5, t0,
+                                t1, t2, t3, t4, t5);
     } else {
       for (size_t kx = 0; kx < kernel_w; ++kx, row += kTaps != 0 ? 1 : shape.dilation_w) {
         AddTapOfPixels<kPixels, kWhat>(row, stride, weights + kx * kPanel, panel, at, rest, s0, s1,

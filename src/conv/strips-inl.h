@@ -238,9 +238,10 @@ HWY_INLINE bool UsesRowPairs(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t taps = s.kernel_w;
   const size_t stride = s.stride_w;
-  const bool three = taps == 3 && stride == 1 && s.stride_h == 1 && !LinesMeet(args);
-  return kPairsOfRows && args.finite && s.channels >= hn::Lanes(DF()) && stride <= 2 &&
-         (s.dilation_h | s.dilation_w) == 1 && (three || taps == 5 || taps == 7) &&
+  const bool three = kVectorRegisters == 16 && taps == 3 && s.kernel_h > 1 && stride == 1 &&
+                     s.stride_h == 1 && !LinesMeet(args);
+  return kPairsOfRows && args.finite && (kMaskedLoads || s.channels >= hn::Lanes(DF())) &&
+         stride <= 2 && (s.dilation_h | s.dilation_w) == 1 && (three || taps == 5 || taps == 7) &&
          s.kernel_h <= kTableKernel && args.y.width >= kLeastOfPairs - 1 && s.padding.left < taps &&
          (args.y.width - 1) * stride < s.padding.left + args.x.width;
 }
@@ -269,7 +270,7 @@ HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   }
   if (UsesRowPairs(args)) {
     args.kind = TileKind::kRowPairs;
-    return s.kernel_w != 3 && args.y.width == kMostOfPairs ? kMostOfPairs : kRowTile;
+    return s.kernel_w == 3 ? kRowTile : PairWidth(args.y.width);
   }
   if (!UsesWideTiles(s, args.finite)) return kRowTile;
   return s.kernel_w >= kRowTileWide ? kRowTileWide : kRowTileWidePair;

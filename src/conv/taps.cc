@@ -175,7 +175,6 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, siz
     if (y >= image.height) {
       border = true;
       std::fill_n(to, columns, kZeros);
-      to[kWidth - 1] = args.finite ? nullptr : kZeros;
       continue;
     }
     const auto at = [&](size_t i) { return reinterpret_cast<const float*>(address + i * step); };
@@ -187,7 +186,6 @@ bool TapTable::Fill(const ConvArgs& args, const ConvTile& t, size_t channel, siz
     }
     for (size_t i = 0; i < left; ++i) to[i] = kZeros;
     for (size_t i = right; i < columns; ++i) to[i] = kZeros;
-    to[kWidth - 1] = kZeros;
   }
   return border;
 }

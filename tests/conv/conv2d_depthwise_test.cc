@@ -343,5 +343,35 @@ TEST(Conv2dDepthwise, InPairsOfRows) {
   }
 }
 
+// Images of one row, whose tiles run in pairs beside each other, and batches of them.
+TEST(Conv2dDepthwise, OnSignals) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t kernel : {3, 5, 7, 9}) {
+    for (const size_t channels : {8, 13, 24, 37}) {
+      for (const size_t stride : {1, 2}) {
+        for (const size_t width : {29, 64, 105}) {
+          ConvCase c{.shape = {.outputs = channels,
+                               .channels = channels,
+                               .kernel_h = 1,
+                               .kernel_w = kernel,
+                               .stride_h = 1 + i % 2,
+                               .stride_w = stride,
+                               .groups = channels,
+                               .padding = {.left = i % kernel, .right = i * 3 % kernel}},
+                     .images = 1 + i % 3,
+                     .width = width,
+                     .has_bias = i % 2 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lanefuse::test

@@ -99,6 +99,22 @@ std::vector<ConvCase> Cases() {
        .height = 4,
        .width = 8,
        .has_bias = true},
+      // Depthwise in pairs of rows, the last alone, and of tiles of a single row.
+      {.shape = {.outputs = 37,
+                 .channels = 37,
+                 .kernel_h = 5,
+                 .kernel_w = 5,
+                 .groups = 37,
+                 .padding = {2, 2, 2, 2}},
+       .images = 2,
+       .height = 5,
+       .width = 9,
+       .has_bias = true,
+       .layout = 2},
+      {.shape =
+           {.outputs = 24, .channels = 24, .kernel_w = 7, .groups = 24, .padding = {0, 0, 3, 3}},
+       .width = 64,
+       .layout = 1},
   };
 }
 
