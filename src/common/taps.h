@@ -19,6 +19,14 @@ inline const float* At(const float* data, size_t by) {
   return reinterpret_cast<const float*>(reinterpret_cast<uintptr_t>(data) + by * sizeof(float));
 }
 
+// Columns of a row of an image, copied with the padding, so that the taps of a row are one run.
+struct RowCopy {
+  float* to;
+  size_t columns, channels;
+  size_t first, last;  // the columns in the image
+  size_t step;         // floats from one to the next there
+};
+
 struct Taps {
   // Pixels of an input row that a tile may keep at hand; wider tiles look them up for each tap.
   static constexpr size_t kMaxColumns = 64;

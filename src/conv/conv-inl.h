@@ -8,6 +8,7 @@
 #endif
 
 #include "src/common/partition.h"
+#include "src/common/copied_tile-inl.h"
 #include "src/common/run_tiles-inl.h"
 #include "src/common/tall_tile-inl.h"
 #include "src/conv/conv_args.h"
@@ -167,19 +168,34 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
   const size_t outputs = GroupOutputs(s);
   const size_t panel = s.kernel_h * s.kernel_w * channels * kPanel;
   const size_t panels = outputs > kPanel ? 2 : 1;  // of a group
+  HWY_ALIGN float copied[kCopiedTiles ? kCopiedFloats : 1];
+  RowCopy copy;
+  copy.to = copied;
   TileCursor cursor(args, begin);
   while (begin < end) {
     const ConvTile& t = cursor.tile();
     Taps taps;
     size_t count = 1;
+    bool copies = false;
     if (StridedTaps(args, t, g0 * channels, channels, nullptr, taps) != Strided::kNot) {
       count = cursor.Together(end - begin, args.inner_end);
+    } else if (args.kind == TileKind::kCopied) {
+      copies = true;
+      CopiedTaps(args, t, g0 * channels, channels, copy, taps);
     } else {
       EdgeTaps(args, t, g0 * channels, channels, taps);
     }
     for (size_t g = g0; g < g1; ++g) {
       const TileWeights weights{args.panels + g * panels * panel, panel};
-      run(t.pixels, taps, weights, ConvOut(args, t, g * outputs, outputs), count);
+      const TileOut out = ConvOut(args, t, g * outputs, outputs);
+      if constexpr (kCopiedTiles) {
+        if (copies) {
+          RunCopiedTile<VF>(t.pixels, taps, copy, weights, out);
+          taps.data = At(taps.data, channels);
+          continue;
+        }
+      }
+      run(t.pixels, taps, weights, out, count);
       taps.data = At(taps.data, channels);
     }
     begin += count;
@@ -230,7 +246,7 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
 // few times as possible, too (1x1 on AVX512: 0.88 to 0.97).
 HWY_NOINLINE inline void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kTallTiles) {
-    if (args.kind == TileKind::kTall) {
+    if (args.kind == TileKind::kTall || args.kind == TileKind::kCopied) {
       const size_t outputs = GroupOutputs(*args.shape);
       const size_t lanes = hn::Lanes(DF());
       if constexpr (kTallEights) {

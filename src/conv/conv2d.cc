@@ -54,8 +54,13 @@ size_t ConvRowTile(ConvArgs& args) {
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
-  if (GainsByTallTiles(s, width) && FitsTallTiles(args)) {
-    return tiles(TileKind::kTall, outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors);
+  if (GainsByTallTiles(s, width)) {
+    const size_t tall = outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
+    if (FitsTallTiles(args)) return tiles(TileKind::kTall, tall);
+    const bool one = outputs <= lanes && outputs > lanes / 2;
+    if (kCopiedTiles && one && FitsCopiedTiles(args, tall, lanes)) {
+      return tiles(TileKind::kCopied, tall);
+    }
   }
   if (outputs > lanes) return kRowTile;
   if (kVectorRegisters == 32) return kRowTileOneVectorTable;  // taller ones are tall tiles alone
@@ -163,8 +168,7 @@ size_t ChooseTiles(ConvArgs& args, int target) {
     }
   }
   if (args.plan == ConvPlan::kDepthwise && s.outputs < kPanelOutputs && narrow != target) {
-    // Pairs of pixels for eight channels, strips of two vectors for more (0.57 to 0.74 of the
-    // time).
+    // Pairs of pixels for eight channels, strips of two vectors for more: 0.57 to 0.74 of the time.
     const bool pairs = s.outputs == 8;
     const size_t most = choose(pairs ? target : narrow);
     if (args.kind == (pairs ? TileKind::kPairStrips : TileKind::kStrips)) return most;

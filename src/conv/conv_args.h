@@ -40,6 +40,7 @@ ConvPlan PlanFor(const Conv2dShape& shape);
 enum class TileKind : uint8_t {
   kPlain,       // they do, or it is one run of memory
   kTall,        // src/common/tall_tile-inl.h
+  kCopied,      // the same, which copy rows of the image
   kColumns,     // inputs are broadcast once: column_tile-inl.h
   kPixelLanes,  // lanes are pixels: pixel_lanes-inl.h
   kPixelRows,   // the same, of many inputs: pixel_rows-inl.h
@@ -222,6 +223,13 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
 
 // What a tall tile reads whose first row may lie left of the image, or its last right of it.
 void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels, Taps& taps);
+
+// The same of a tile that copies rows of the image with the padding, one for each row of taps, at
+// stride 1; whether tiles of at most `most` pixels do, with vectors of `lanes`.
+constexpr size_t kCopiedFloats = 512;
+void CopiedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+                RowCopy& copy, Taps& taps);
+bool FitsCopiedTiles(const ConvArgs& args, size_t most, size_t lanes);
 
 // Terms of a sum from which on tall tiles gain wherever they can run: 3x3x8 takes 0.82 to 0.94 of
 // the time.

@@ -108,7 +108,7 @@ struct RowPair {
   // One row of the image, and on to the next.
   template <bool kUpper, bool kLower>
   HWY_INLINE void AddRow(const float*& a, const float*& w, Sums& upper, Sums& lower) const {
-    const float* above = w - kStride * weights_down;
+    const float* above = At(w, size_t{0} - kStride * weights_down);
     V kept[kKept], kept_above[kKept];
     for (size_t i = 0; i < kKept; ++i) {
       const size_t at = (kFirstKept + i) * kPanel;

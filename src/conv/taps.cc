@@ -308,6 +308,32 @@ void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t ch
                TapsInside(last, s.kernel_w, s.dilation_w, image.width).last};
 }
 
+void CopiedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
+                RowCopy& copy, Taps& taps) {
+  const Conv2dShape& s = *args.shape;
+  EdgeTaps(args, t, channel, channels, taps);
+  copy.columns = ColumnsOf(s, t);
+  copy.channels = channels;
+  const ptrdiff_t x = static_cast<ptrdiff_t>(t.pixel - s.padding.left);
+  const Inside inside = TapsInside(x, copy.columns, 1, args.x.width);
+  copy.first = inside.first;
+  copy.last = inside.last;
+  copy.step = args.x.pixel_stride;
+  taps.length = s.kernel_w * channels;
+  taps.stride = channels;
+}
+
+bool FitsCopiedTiles(const ConvArgs& args, size_t most, size_t lanes) {
+  constexpr size_t kSteps = 4;  // that a tile takes at a time
+  const Conv2dShape& s = *args.shape;
+  const size_t channels = GroupChannels(s);
+  const bool runs = s.kernel_w > 1 && s.stride_w == 1 && s.dilation_w == 1 && channels >= lanes &&
+                    channels % kSteps == 0;
+  const size_t pixels = QuotientUp(args.y.width, QuotientUp(args.y.width, most));
+  return runs && channels <= kCopiedFloats && s.kernel_w <= kCopiedFloats &&
+         (pixels - 1 + s.kernel_w) * channels <= kCopiedFloats;
+}
+
 bool FitsTallTiles(const ConvArgs& args) {
   constexpr size_t kLeastRun = 4;     // what a tile of one vector takes at a time
   constexpr size_t kLeastDepth = 9;   // 3x3x1: 0.81 to 0.98 of the time

@@ -159,5 +159,33 @@ TEST(Conv2dPixels, PairsOfEightChannels) {
   CheckEveryWidth({.outputs = 8, .channels = 8, .kernel_h = 3, .kernel_w = 3, .groups = 8}, random);
 }
 
+// Rows of the image that are copied with their padding: few channels and outputs, more than a pixel
+// of padding, images narrower and wider than a tile.
+TEST(Conv2dPixels, CopiedRows) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t kernel : {3, 5, 7}) {
+    for (const size_t channels : {16, 20, 24}) {
+      for (const size_t groups : {1, 2}) {
+        for (const size_t width : {9, 13, 16, 17, 23, 33}) {
+          const size_t outputs = groups * (9 + i % 8);
+          ConvCase c{.shape = Square(kernel, groups * channels, outputs, groups),
+                     .images = 1 + i % 2,
+                     .height = 1 + i % 7,
+                     .width = width,
+                     .has_bias = i % 2 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          c.shape.padding = {
+              .top = i % kernel, .bottom = kernel - 1, .left = 2 + i % 2, .right = 1 + i % 3};
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lanefuse::test

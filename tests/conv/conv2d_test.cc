@@ -307,6 +307,8 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       Square(3, 20, 20),
       Square(3, 40, 70),
       Square(5, 35, 64),
+      Square(5, 16, 16),
+      Square(5, 32, 32, 2),
       Strided(Square(5, 33, 33), 2),
       Dilated(Square(3, 40, 40), 3),
       Square(3, 32, 32, 2),
