@@ -1,5 +1,5 @@
-// Depthwise convolution where registers are few: pairs of rows of the output, for kernels three,
-// five and seven taps wide. Per-target header: include it after hwy/foreach_target.h.
+// Depthwise convolution in pairs of rows of the output: kernels five and seven taps wide, and with
+// 16 registers three. Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_PAIRS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_PAIRS_INL_H_
 #undef LANEFUSE_SRC_CONV_DEPTHWISE_PAIRS_INL_H_
@@ -290,7 +290,7 @@ HWY_NOINLINE PairCode PairCodeFor(const Conv2dShape& s) {
   return one ? PairCodeOf<7, 1, V>() : PairCodeOf<7, 2, V>();
 }
 
-// All channels, `block` of them at a time for all rows of tile t.
+// What all pairs of a call have in common, and where one of them reads and writes.
 template <class V>
 struct PairCall {
   const ConvArgs& args;
@@ -339,7 +339,7 @@ struct PairCall {
   }
 };
 
-// All channels of `rows` rows of tile t.
+// All channels of `rows` rows of tile t, a block of them at a time for all rows.
 template <class V>
 HWY_NOINLINE void RunRowPairs(const ConvArgs& args, const ConvTile& t, size_t rows,
                               bool /*alone*/) {
