@@ -39,6 +39,9 @@ struct PairRows {
   size_t y_down;  // floats to the outputs below
 };
 
+// Whether tiles of five pixels, rare where seven are the most, are of six, one of them nobody's.
+constexpr bool kFivesAreSixes = kVectorRegisters == 32;
+
 // The taps of one vector.
 template <size_t kTaps, size_t kStride, size_t kPixels, bool kPart, class V>
 struct RowPair {
@@ -50,7 +53,8 @@ struct RowPair {
   static constexpr size_t kFirstKept = (kTaps - kKept) / 2;
   // Pixels that a tile may not have, and the columns that may be padding: those before kLeft, and
   // from kRight on.
-  static constexpr size_t kDummies = kPart || kPixels == kLeastOfPairs ? kPixels - 3 : 0;
+  static constexpr bool kMayLack = kPixels == kLeastOfPairs || (kPixels == 6 && kFivesAreSixes);
+  static constexpr size_t kDummies = kPart ? kPixels - 3 : kMayLack ? 1 : 0;
   static constexpr size_t kLeft = kTaps - 1;
   static constexpr size_t kRight = kColumns - kLeft - kDummies * kStride;
 
@@ -258,10 +262,9 @@ HWY_NOINLINE size_t PairChannels(const PairRows& rows, size_t begin, size_t end,
   return end - stop;
 }
 
-// The same of channels that are less than a vector, where loads cannot leave lanes out.
-HWY_NOINLINE inline size_t PairPart(const PairRows& rows, size_t begin, size_t end,
-                                    const LastVector& /*last*/) {
-  PairPixels(rows, begin, end);
+// The same of less than a vector, where loads cannot leave lanes out.
+HWY_NOINLINE inline size_t PairPart(const PairRows& rows, size_t c, size_t end, const LastVector&) {
+  PairPixels(rows, c, end);
   return 0;
 }
 
@@ -273,10 +276,10 @@ struct PairCode {
 template <size_t kTaps, size_t kStride, class V>
 HWY_INLINE PairCode PairCodeOf() {
   constexpr size_t kMost = kTaps == 3 ? kRowTile : kMostOfPairs;
-  PairCode code = {
-      {PairChannels<kTaps, kStride, 4, false, V>, PairChannels<kTaps, kStride, 5, false, V>,
-       PairChannels<kTaps, kStride, 6, false, V>, PairChannels<kTaps, kStride, kMost, false, V>},
-      PairPart};
+  PairCode code = {{PairChannels<kTaps, kStride, 4, false, V>, PairChannels < kTaps, kStride,
+                    kFivesAreSixes ? 6 : 5, false, V >, PairChannels<kTaps, kStride, 6, false, V>,
+                    PairChannels<kTaps, kStride, kMost, false, V>},
+                   PairPart};
   if constexpr (kMaskedLoads) code.rest = PairChannels<kTaps, kStride, kMost, true, V>;
   return code;
 }

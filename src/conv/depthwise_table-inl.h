@@ -269,7 +269,7 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
     for (;; c += lanes) {
       LastVector vector = {weights(c), down};
       if (c + lanes > cols) {
-        if (kLastVectorFloats == 0 || kTaps == 3 || c == cols || !to.last.weights) break;
+        if (kLastVectorFloats == 0 || c == cols || !to.last.weights) break;
         vector = to.last;
         c = cols - lanes;
       }
@@ -277,13 +277,8 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
           table, shape, at_pixel, shift, vector.weights, vector.row, panel, c, to.out, to.finish);
     }
     if (c == cols) return;
-    if constexpr (kSmallCode || kTaps != 3) {
-      // Code of its own is not worth its size: few networks have such channels.
-      DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, to.out, to.finish);
-    } else {
-      DepthwiseTable<kTaps, kPixels, kStride, Channels::kPart>(
-          table, shape, at_pixel, shift, weights(c), down, panel, c, to.out, to.finish);
-    }
+    // Code of their own is not worth its size: few networks have such channels.
+    DepthwiseTablePart(table, shape, at_pixel, kPixels, shift, weights(c), c, to.out, to.finish);
   }
 }
 
@@ -301,9 +296,9 @@ HWY_NOINLINE void DepthwiseTableChannels(const TapTable::Row* table, const ConvA
   }
 }
 
-// Pixels from which on tiles have code of their own for kernels three, five or seven taps wide:
-// narrower ones are whole rows, of images that take a few microseconds (1.1 to 1.6 of the time).
-constexpr size_t KnownTapsFrom(size_t taps) { return taps == 0 ? 1 : 3; }
+// Pixels from which on tiles have code of their own for kernels three taps wide: narrower ones are
+// whole rows, of images that take a few microseconds (1.1 to 1.6 of the time).
+constexpr size_t KnownTapsFrom(size_t taps) { return taps == 0 ? 1 : 4; }
 
 template <size_t kTaps, size_t kStride>
 HWY_NOINLINE void DepthwiseTablePixels(const TapTable::Row* table, const ConvArgs& args,
