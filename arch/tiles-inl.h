@@ -120,10 +120,7 @@ constexpr size_t PairWidth(size_t width) {
 
 // Yet others keep kRowTile sums for each vector of channels. Two vectors hide the latency of the
 // sums, if what they share fits registers.
-constexpr size_t DepthwiseVectors(size_t taps, size_t stride) {
-  if (!SharesColumns(taps, stride) && !kSmallCode) return 2;
-  return kVectorRegisters == 32 || (!kSmallCode && taps == 3) ? 2 : 1;
-}
+constexpr size_t kDepthwiseVectors = kSmallCode && kVectorRegisters == 16 ? 1 : 2;
 
 // Whether kernels three taps wide have tiles of their own. Where strips run nearly all of them, the
 // rest is not worth the code.

@@ -19,7 +19,7 @@ constexpr arch::TargetTiles TilesFor(size_t lanes) {
   result.registers = kVectorRegisters;
   if (lanes == 0) return result;
   const size_t sums = 64 / lanes;  // the virtual lanes of src/common/lanes64-inl.h
-  const size_t depthwise = kDepthwiseStrips ? 1 : DepthwiseVectors(3, 1);
+  const size_t depthwise = kDepthwiseStrips ? 1 : kDepthwiseVectors;
   const size_t two_rows = kVectorTile > kVectorTileTwoRows ? kVectorTile : kVectorTileTwoRows;
   result.tiles = {{
       {"dot", "a row", 1, sums, 1},

@@ -7,8 +7,8 @@
 #define LANEFUSE_SRC_CONV_CONV_INL_H_
 #endif
 
-#include "src/common/partition.h"
 #include "src/common/copied_tile-inl.h"
+#include "src/common/partition.h"
 #include "src/common/run_tiles-inl.h"
 #include "src/common/tall_tile-inl.h"
 #include "src/conv/conv_args.h"
@@ -188,14 +188,11 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
     for (size_t g = g0; g < g1; ++g) {
       const TileWeights weights{args.panels + g * panels * panel, panel};
       const TileOut out = ConvOut(args, t, g * outputs, outputs);
-      if constexpr (kCopiedTiles) {
-        if (copies) {
-          RunCopiedTile<VF>(t.pixels, taps, copy, weights, out);
-          taps.data = At(taps.data, channels);
-          continue;
-        }
+      if (copies) {
+        if constexpr (kCopiedTiles) RunCopiedTile<VF>(t.pixels, taps, copy, weights, out);
+      } else {
+        run(t.pixels, taps, weights, out, count);
       }
-      run(t.pixels, taps, weights, out, count);
       taps.data = At(taps.data, channels);
     }
     begin += count;

@@ -112,8 +112,8 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
   }
   if constexpr (kPairsOfRows) {
     if (args.kind == TileKind::kRowPairs) {
-      if (args.shape->kernel_h == 1 && args.y.height == 1)
-        return ConvTilePairs<VF>(args, begin, end);
+      const bool signal = args.shape->kernel_h == 1 && args.y.height == 1;
+      if (signal) return ConvTilePairs<VF>(args, begin, end);
       return ForStrips(args, DepthwiseBlockFor(args).rows, begin, end, RunRowPairs<VF>);
     }
   }
@@ -129,18 +129,6 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       if (plain && s.kernel_w == 3) {
         return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 2>);
       }
-    }
-    if constexpr (!kSmallCode && !kPairsOfRows) {
-      if (plain && s.kernel_w == 5 && s.stride_w == 1) {
-        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<5, 1>);
-      }
-      if (plain && s.kernel_w == 5)
-        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<5, 2>);
-      if (plain && s.kernel_w == 7 && s.stride_w == 1) {
-        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<7, 1>);
-      }
-      if (plain && s.kernel_w == 7)
-        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<7, 2>);
     }
     return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<0, 0>);
   }

@@ -253,7 +253,7 @@ HWY_INLINE void DepthwiseTableRow(const TapTable::Row* table, const ConvArgs& ar
   };
   const size_t cols = to.out.cols;
   size_t c = 0;
-  if constexpr (DepthwiseVectors(kTaps, kStride) == 2) {
+  if constexpr (kDepthwiseVectors == 2) {
     for (; c + 2 * lanes <= cols; c += 2 * lanes) {
       DepthwiseTable<kTaps, kPixels, kStride, Channels::kTwo>(
           table, shape, at_pixel, shift, weights(c), down, panel, c, to.out, to.finish);

@@ -188,14 +188,6 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
          (bytes <= args.l1 || lines <= LinesForPixels(args));
 }
 
-// Whether the lines that a depthwise tile reads, more than a set of L1 has room for, meet in one.
-HWY_INLINE bool LinesMeet(const ConvArgs& args) {
-  const Conv2dShape& s = *args.shape;
-  const size_t pixels = args.pixels + (args.longer != 0 ? 1 : 0);
-  const size_t columns = (pixels - 1) * s.stride_w + s.kernel_w;
-  return columns * s.kernel_h + pixels > LinesForPixels(args);
-}
-
 // Rows of a table that is not one of strips. Without more of them larger kernels would read their
 // weights and most of the image from L2 for each row of outputs (7x7 with 16 instead of 8: 0.84 to
 // 0.96 of the time, 5x5: 0.94 to 1.01). 3x3 gains where channels are few, and filling the table is
@@ -230,16 +222,15 @@ HWY_INLINE DepthwiseBlock DepthwiseBlockFor(const ConvArgs& args) {
 }
 
 // Whether rows of outputs run in pairs (src/conv/depthwise_pairs-inl.h): where no pixel has all of
-// its taps in the padding. Kernels of three taps gain nothing at stride 2 (1.0 to 1.2), nor where a
-// vector of eight, half a line, would be gone before the other half is wanted: those have two
-// vectors at a time instead (7x7x1024 takes 0.70 to 0.88 of the time, 14x14x512 0.78 to 1.00;
-// others, whose lines stay, 1.1 to 1.26).
+// its taps in the padding. Three taps, where strips do not run, gain where pixels fall into the
+// same sets of L1 (AVX2: 14x14x512 0.92, 14x14x1024 0.87, 7x7x1024 0.91 of two vectors at a time);
+// at stride 2 they would take 1.0 to 1.2, and a single row of them has nothing to share.
 HWY_INLINE bool UsesRowPairs(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t taps = s.kernel_w;
   const size_t stride = s.stride_w;
-  const bool three = kVectorRegisters == 16 && taps == 3 && s.kernel_h > 1 && stride == 1 &&
-                     s.stride_h == 1 && !LinesMeet(args);
+  const bool three =
+      kVectorRegisters == 16 && taps == 3 && s.kernel_h > 1 && stride == 1 && s.stride_h == 1;
   return kPairsOfRows && args.finite && (kMaskedLoads || s.channels >= hn::Lanes(DF())) &&
          stride <= 2 && (s.dilation_h | s.dilation_w) == 1 && (three || taps == 5 || taps == 7) &&
          s.kernel_h <= kTableKernel && args.y.width >= kLeastOfPairs - 1 && s.padding.left < taps &&
