@@ -19,6 +19,7 @@ constexpr arch::TargetTiles TilesFor(size_t lanes) {
   result.registers = kVectorRegisters;
   if (lanes == 0) return result;
   const size_t sums = 64 / lanes;  // the virtual lanes of src/common/lanes64-inl.h
+  const size_t strips = kDepthwiseStrips && !kStripsByRows ? 3 * StripPixels(1) : kRowTile;
   const size_t depthwise = kDepthwiseStrips ? 1 : kDepthwiseVectors;
   const size_t two_rows = kVectorTile > kVectorTileTwoRows ? kVectorTile : kVectorTileTwoRows;
   result.tiles = {{
@@ -30,7 +31,7 @@ constexpr arch::TargetTiles TilesFor(size_t lanes) {
       {"linear", "few outputs", kRowTileFourChains, kVectorTileFourChains, 4},
       {"conv", "dense", kRowTile, kVectorTile, 1},
       {"conv", "depthwise", kRowTile, kVectorTile, 1},
-      {"conv", "depthwise, 3x3", kDepthwiseStrips ? 3 * StripPixels(1) : kRowTile, depthwise, 1},
+      {"conv", "depthwise, 3x3", strips, depthwise, 1},
       {"softmax", "sum of a row", 1, sums, 1},
       {"elementwise", "a step", 1, 1, 1},
   }};

@@ -1,8 +1,10 @@
 // Depthwise convolution, three by three taps, stride 1 or 2: strips of outputs from the top down.
-// A vector of the image is loaded once for all outputs of the strip that read it. With 32 registers
-// the weights are, too: nine of them, the sums of three rows of seven pixels and that vector are 31
-// registers; with 16, they are the operands in memory of multiply-adds. An address goes across each
-// row of the image, so that no table of them is filled.
+// With 32 registers a vector of the image is loaded once for all outputs of the strip that read it:
+// nine weights, the sums of three rows of seven pixels and that vector are 31 registers. With 16,
+// the sums of one row of six pixels leave as many for the weights at stride 1, and the image is
+// loaded for each row of outputs: 24 loads for 54 multiply-adds. Four pixels of three rows, whose
+// weights are operands in memory, are 42 loads for 36; so are those of stride 2. An address goes
+// across each row of the image, so that no table of them is filled.
 // Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_STRIP_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_STRIP_INL_H_
@@ -25,9 +27,8 @@ template <size_t kPixels, class V>
 using StripSums = TallSums<kPixels, 1, V>;
 
 // The weights of nine taps, or where they are.
-template <class V>
+template <class V, bool kKept>
 struct StripWeights {
-  static constexpr bool kKept = kVectorRegisters == 32;
   V of[kKept ? 9 : 1];
   const float* from;
 
@@ -53,12 +54,13 @@ template <bool kFirst, bool kSecond, bool kThird>
 struct TapRows {};
 
 // s += x * the weight of tap kTap of a row of taps; nothing where there is no such tap.
-template <size_t kRow, size_t kTap, class V>
-HWY_INLINE void AddStripTap(V x, const StripWeights<V>& w, V& s) {
+template <size_t kRow, size_t kTap, class V, bool kKept>
+HWY_INLINE void AddStripTap(V x, const StripWeights<V, kKept>& w, V& s) {
   if constexpr (kTap < 3) s = Fma(x, w.template Of<3 * kRow + kTap>(), s);
 }
-template <size_t kRow, size_t kStride, size_t kColumn, size_t kPixels, class V, size_t... kPixel>
-HWY_INLINE void AddStripColumn(V x, const StripWeights<V>& w, StripSums<kPixels, V>& s,
+template <size_t kRow, size_t kStride, size_t kColumn, size_t kPixels, class V, bool kKept,
+          size_t... kPixel>
+HWY_INLINE void AddStripColumn(V x, const StripWeights<V, kKept>& w, StripSums<kPixels, V>& s,
                                std::index_sequence<kPixel...>) {
   (AddStripTap<kRow, kColumn - kStride * kPixel>(x, w, s.row[kPixel][0]), ...);
 }
@@ -82,8 +84,9 @@ struct StripVector {
   using Sums = StripSums<kPixels, V>;
   static constexpr size_t kAcross = kPairs ? 2 : kStride;  // columns to the next
   static constexpr size_t kColumns = kAcross * (kPixels - 1) + 3;
+  static constexpr bool kByRows = kStripsByRows && kStride == 1;
 
-  StripWeights<V> w;
+  StripWeights<V, kVectorRegisters == 32> w;
   StripRow row;  // of the image
   size_t down, first_down, last_down;
   float* y;
@@ -100,37 +103,43 @@ struct StripVector {
   // Columns kColumn and up of row `from`, the next of which is at `at`: as the first row of taps of
   // `newest`, the second of those outputs above it, `middle`, and the third of the ones above
   // those, `oldest`.
-  template <bool kFirst, bool kSecond, bool kThird, size_t kColumn = 0>
-  HWY_INLINE void AddColumns(const StripRow& from, const float* at, Sums& oldest, Sums& middle,
-                             Sums& newest) const {
+  template <bool kFirst, bool kSecond, bool kThird, size_t kColumn = 0, class Weights>
+  HWY_INLINE void AddColumns(const StripRow& from, const float* at, const Weights& weights,
+                             Sums& oldest, Sums& middle, Sums& newest) const {
     constexpr bool kLast = kColumn + 1 == kColumns;
-    // Every second column is an index from the one before.
-    constexpr bool kIndex = kColumn != 0 && kColumn % 2 == 0;
-    const float* column = kColumn == 0 ? from.first
-                          : kLast      ? from.last
-                          : kIndex     ? at + from.step
-                                       : at;
+    // Every second column, or third, has an address; those between are indices from it.
+    constexpr size_t kTurn = kByRows ? 3 : 2;
+    constexpr size_t kIndex = kColumn == 0 ? 0 : (kColumn - 1) % kTurn;
+    const float* column = kColumn == 0 ? from.first : kLast ? from.last : at + kIndex * from.step;
     V x = kPairs && kColumn == 0 ? hn::MaskedLoad(first_live, D(), column)
           : kPairs && kLast      ? hn::MaskedLoad(last_live, D(), column)
                                  : hn::LoadU(D(), column);
     // Loaded once, where several multiply-adds read it: GCC would make it the operand of each.
     if constexpr (kFirst + kSecond + kThird > 1 || kColumn % kAcross == 0) asm("" : "+v"(x.raw));
     constexpr auto kEach = Indices<kPixels>();
-    if constexpr (kThird) AddStripColumn<2, kAcross, kColumn>(x, w, oldest, kEach);
-    if constexpr (kSecond) AddStripColumn<1, kAcross, kColumn>(x, w, middle, kEach);
-    if constexpr (kFirst) AddStripColumn<0, kAcross, kColumn>(x, w, newest, kEach);
+    if constexpr (kThird) AddStripColumn<2, kAcross, kColumn>(x, weights, oldest, kEach);
+    if constexpr (kSecond) AddStripColumn<1, kAcross, kColumn>(x, weights, middle, kEach);
+    if constexpr (kFirst) AddStripColumn<0, kAcross, kColumn>(x, weights, newest, kEach);
     if constexpr (!kLast) {
-      const float* next = kIndex ? Below(at, 2 * from.step) : at;
-      AddColumns<kFirst, kSecond, kThird, kColumn + 1>(from, next, oldest, middle, newest);
+      const float* next = kIndex == kTurn - 1 ? Below(at, kTurn * from.step) : at;
+      AddColumns<kFirst, kSecond, kThird, kColumn + 1>(from, next, weights, oldest, middle, newest);
     }
+  }
+
+  static HWY_INLINE void Clear(Sums& s) {
+    for (auto& sum : s.row) sum[0] = hn::Zero(D());
   }
 
   HWY_INLINE void Finished(const Sums& s) {
     if (kPairs || HWY_LIKELY(plain)) {
       const D d;
       const V add = hn::LoadU(d, bias);
-      const V lower = hn::Set(d, lo);
-      const V upper = hn::Set(d, hi);
+      const Chain* chain = to->chain;
+      // Weights and sums are all registers that a row has: as what the loop leaves alone, each of
+      // these would be an operand in memory for each pixel.
+      if constexpr (kByRows) asm volatile("" : "+r"(chain));
+      const V lower = hn::Set(d, kByRows ? chain->lo : lo);
+      const V upper = hn::Set(d, kByRows ? chain->hi : hi);
       float* out = y;
       for (size_t p = 0; p < kPixels; ++p, out += across) {
         const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.row[p][0], add), lower), upper);
@@ -149,20 +158,18 @@ struct StripVector {
     y += y_down;
   }
 
-  HWY_INLINE void Down() {
-    row.first += first_down;
-    row.second = At(row.second, down);
-    row.last += last_down;
+  HWY_INLINE void Down(StripRow& at) const {
+    at.first = Below(at.first, first_down);
+    at.second = Below(at.second, down);
+    at.last = Below(at.last, last_down);
   }
 
   // The next row of the image; where it is the third row of taps of some outputs, they are done.
   template <bool kFirst, bool kSecond, bool kThird>
   HWY_INLINE void Add(TapRows<kFirst, kSecond, kThird>, Sums& oldest, Sums& middle, Sums& newest) {
-    if constexpr (kFirst) {
-      for (auto& sum : newest.row) sum[0] = hn::Zero(D());
-    }
-    AddColumns<kFirst, kSecond, kThird>(row, row.second, oldest, middle, newest);
-    Down();
+    if constexpr (kFirst) Clear(newest);
+    AddColumns<kFirst, kSecond, kThird>(row, row.second, w, oldest, middle, newest);
+    Down(row);
     if constexpr (kThird) Finished(oldest);
   }
 
@@ -176,14 +183,64 @@ struct StripVector {
     Add(TapRows<false, false, true>(), sums, none, none);
   }
 
+  // Row `at` of the image, as row kRow of taps of one row of outputs, and on to the next.
+  template <size_t kRow, class Weights>
+  HWY_INLINE void AddRow(StripRow& at, const Weights& weights, Sums& s) const {
+    AddColumns<kRow == 0, kRow == 1, kRow == 2>(at, at.second, weights, s, s, s);
+    Down(at);
+  }
+
+  // One row of outputs after the other. What lies above the image adds nothing to them, as sums
+  // begin with +0.
+  HWY_INLINE void RunRows(const Strip& strip) {
+    size_t r = strip.rows;
+    if (strip.above) {
+      Sums s;
+      Clear(s);
+      Down(row);
+      StripRow at = row;
+      AddRow<1>(at, w, s);
+      if (strip.below && r == 1) at = {kZeros, kZeros, kZeros, 0};
+      AddRow<2>(at, w, s);
+      Finished(s);
+      if (--r == 0) return;
+    }
+    StripWeights<V, true> kept;
+    kept.Load(w.from);
+    for (const size_t end = strip.below ? 1 : 0; r != end; --r) {
+      Sums s;
+      Clear(s);
+      StripRow at = row;
+      AddRow<0>(at, kept, s);
+      row = at;
+      AddRow<1>(at, kept, s);
+      AddRow<2>(at, kept, s);
+      Finished(s);
+    }
+    if (strip.below) {
+      Sums s;
+      Clear(s);
+      AddRow<0>(row, kept, s);
+      AddRow<1>(row, kept, s);
+      // What lies below adds +0 or -0 to each sum, which changes one that is -0.
+      V zero = hn::Set(D(), -0.0f);
+      for (size_t tap = 6; tap < 9; ++tap) {
+        zero = Fma(hn::Zero(D()), hn::LoadU(D(), w.from + tap * kPanel), zero);
+      }
+      for (auto& sum : s.row) sum[0] = hn::Add(sum[0], zero);
+      Finished(s);
+    }
+  }
+
   // Sums change names from row to row instead of moving, which the ports of multiply-adds would
   // have to do.
   HWY_INLINE void Run(const Strip& strip) {
+    if constexpr (kByRows) return RunRows(strip);
     constexpr TapRows<true, false, false> kTop;
     Sums a, b, none;
     if (strip.above) {
-      for (auto& sum : a.row) sum[0] = hn::Zero(D());
-      Down();
+      Clear(a);
+      Down(row);
     } else {
       Add(kTop, none, none, a);
     }
@@ -284,9 +341,9 @@ HWY_NOINLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows,
   const size_t channels = args.shape->channels;
   const Strip strip = StripAt(args, t, rows);
   const TileOut to = ConvOut(args, t, 0, channels);
-  ForPixels<1, StripPixels(kStride)>(t.pixels, [&]<size_t kPixels>(Pixels<kPixels>) HWY_ATTR {
-    StripChannels<kPixels, kStride, VF>(strip, args, channels, to);
-  });
+  ForPixels<1, DepthwiseStripPixels(kStride)>(
+      t.pixels, [&]<size_t kPixels>(Pixels<kPixels>)
+                    HWY_ATTR { StripChannels<kPixels, kStride, VF>(strip, args, channels, to); });
 }
 
 // All channels, which are eight, of `rows` rows of tile t, kPairs pairs of pixels or fewer. Where
