@@ -45,7 +45,7 @@ enum class TileKind : uint8_t {
   kPixelLanes,  // lanes are pixels: pixel_lanes-inl.h
   kPixelRows,   // the same, of many inputs: pixel_rows-inl.h
   kStrips,      // tiles go down strips: depthwise_strip-inl.h, group_strip-inl.h
-  kPairStrips,  // the same, with pairs of pixels of eight channels
+  kPairStrips,  // the same, with pairs of pixels of eight channels: depthwise_pair_strip-inl.h
   kRowPairs,    // rows of outputs in pairs: depthwise_pairs-inl.h
 };
 

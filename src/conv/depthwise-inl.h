@@ -8,6 +8,7 @@
 #endif
 
 #include "src/conv/conv-inl.h"
+#include "src/conv/depthwise_pair_strip-inl.h"
 #include "src/conv/depthwise_pairs-inl.h"
 #include "src/conv/depthwise_strip-inl.h"
 #include "src/conv/depthwise_wide-inl.h"

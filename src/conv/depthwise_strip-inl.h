@@ -49,6 +49,18 @@ struct StripWeights {
   }
 };
 
+// Floats to the next column, the one after it and the third, of which the compiler knows nothing:
+// it would add one to the other instead of using them as indices.
+struct StripSteps {
+  size_t one, two, three;
+};
+HWY_INLINE StripSteps StepsOf(size_t one) {
+  size_t two = 2 * one;
+  size_t three = 3 * one;
+  asm volatile("" : "+r"(one), "+r"(two), "+r"(three));
+  return {one, two, three};
+}
+
 // Which rows of taps a row of the image is, each of them for another row of outputs.
 template <bool kFirst, bool kSecond, bool kThird>
 struct TapRows {};
@@ -89,6 +101,7 @@ struct StripVector {
   StripWeights<V, kVectorRegisters == 32> w;
   StripRow row;  // of the image
   size_t down, first_down, last_down;
+  StripSteps steps;
   float* y;
   size_t across, y_down;
   const float* bias;
@@ -107,10 +120,14 @@ struct StripVector {
   HWY_INLINE void AddColumns(const StripRow& from, const float* at, const Weights& weights,
                              Sums& oldest, Sums& middle, Sums& newest) const {
     constexpr bool kLast = kColumn + 1 == kColumns;
-    // Every second column, or third, has an address; those between are indices from it.
-    constexpr size_t kTurn = kByRows ? 3 : 2;
-    constexpr size_t kIndex = kColumn == 0 ? 0 : (kColumn - 1) % kTurn;
-    const float* column = kColumn == 0 ? from.first : kLast ? from.last : at + kIndex * from.step;
+    // Every fourth column has an address; those between are indices from it.
+    constexpr size_t kIndex = kColumn == 0 ? 0 : (kColumn - 1) % 4;
+    const float* column = kColumn == 0  ? from.first
+                          : kLast       ? from.last
+                          : kIndex == 0 ? at
+                          : kIndex == 1 ? at + steps.one
+                          : kIndex == 2 ? at + steps.two
+                                        : at + steps.three;
     V x = kPairs && kColumn == 0 ? hn::MaskedLoad(first_live, D(), column)
           : kPairs && kLast      ? hn::MaskedLoad(last_live, D(), column)
                                  : hn::LoadU(D(), column);
@@ -121,7 +138,7 @@ struct StripVector {
     if constexpr (kSecond) AddStripColumn<1, kAcross, kColumn>(x, weights, middle, kEach);
     if constexpr (kFirst) AddStripColumn<0, kAcross, kColumn>(x, weights, newest, kEach);
     if constexpr (!kLast) {
-      const float* next = kIndex == kTurn - 1 ? Below(at, kTurn * from.step) : at;
+      const float* next = kIndex == 3 ? Below(at, 2 * steps.two) : at;
       AddColumns<kFirst, kSecond, kThird, kColumn + 1>(from, next, weights, oldest, middle, newest);
     }
   }
@@ -164,6 +181,16 @@ struct StripVector {
     at.last = Below(at.last, last_down);
   }
 
+  // What lies below the image adds +0 or -0, always the same, which changes a sum that is -0.
+  HWY_INLINE void AddBelow(Sums& s) const {
+    const V none = hn::Zero(D());
+    V zero = hn::Set(D(), -0.0f);
+    zero = Fma(none, w.template Of<6>(), zero);
+    zero = Fma(none, w.template Of<7>(), zero);
+    zero = Fma(none, w.template Of<8>(), zero);
+    for (auto& sum : s.row) sum[0] = hn::Add(sum[0], zero);
+  }
+
   // The next row of the image; where it is the third row of taps of some outputs, they are done.
   template <bool kFirst, bool kSecond, bool kThird>
   HWY_INLINE void Add(TapRows<kFirst, kSecond, kThird>, Sums& oldest, Sums& middle, Sums& newest) {
@@ -173,11 +200,10 @@ struct StripVector {
     if constexpr (kThird) Finished(oldest);
   }
 
-  // The last row, which adds nothing below the image, unless a sum is -0.
   HWY_INLINE void Last(const Strip& strip, Sums& sums) {
     if (strip.below) {
-      if (HWY_LIKELY(!NegativeZero(sums))) return Finished(sums);
-      row = {kZeros, kZeros, kZeros, 0};
+      AddBelow(sums);
+      return Finished(sums);
     }
     Sums none;
     Add(TapRows<false, false, true>(), sums, none, none);
@@ -200,8 +226,11 @@ struct StripVector {
       Down(row);
       StripRow at = row;
       AddRow<1>(at, w, s);
-      if (strip.below && r == 1) at = {kZeros, kZeros, kZeros, 0};
-      AddRow<2>(at, w, s);
+      if (strip.below && r == 1) {
+        AddBelow(s);
+      } else {
+        AddRow<2>(at, w, s);
+      }
       Finished(s);
       if (--r == 0) return;
     }
@@ -222,12 +251,7 @@ struct StripVector {
       Clear(s);
       AddRow<0>(row, kept, s);
       AddRow<1>(row, kept, s);
-      // What lies below adds +0 or -0 to each sum, which changes one that is -0.
-      V zero = hn::Set(D(), -0.0f);
-      for (size_t tap = 6; tap < 9; ++tap) {
-        zero = Fma(hn::Zero(D()), hn::LoadU(D(), w.from + tap * kPanel), zero);
-      }
-      for (auto& sum : s.row) sum[0] = hn::Add(sum[0], zero);
+      AddBelow(s);
       Finished(s);
     }
   }
@@ -302,6 +326,7 @@ HWY_NOINLINE void StripChannels(const Strip& strip, const ConvArgs& args, size_t
   v.down = whole.down;
   v.first_down = whole.first_down;
   v.last_down = whole.last_down;
+  v.steps = StepsOf(whole.top.step);
   v.across = to.y_stride;
   v.y_down = args.y.row_stride;
   v.lo = chain.lo;
@@ -344,48 +369,6 @@ HWY_NOINLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows,
   ForPixels<1, DepthwiseStripPixels(kStride)>(
       t.pixels, [&]<size_t kPixels>(Pixels<kPixels>)
                     HWY_ATTR { StripChannels<kPixels, kStride, VF>(strip, args, channels, to); });
-}
-
-// All channels, which are eight, of `rows` rows of tile t, kPairs pairs of pixels or fewer. Where
-// it has too few pixels its strip begins further left, and writes pixels of the tile before once
-// more; alone, where those may be another thread's, it has one row, and writes its own.
-template <size_t kPairs>
-HWY_NOINLINE void RunPairStrip(const ConvArgs& args, const ConvTile& t, size_t rows, bool alone) {
-  constexpr size_t kPixels = 2 * kPairs;
-  constexpr size_t kEight = kPanel / 2;
-  const DF d;
-  ConvTile all = t;
-  all.pixel = std::max(t.pixel + t.pixels, kPixels) - kPixels;
-  all.pixels = kPixels;
-  const Strip strip = StripAt(args, all, rows);
-  const Chain& chain = *args.chain;
-  StripVector<kPairs, 1, VF, true> v;
-  for (size_t tap = 0; tap < 9; ++tap) {
-    const VF w = hn::LoadU(d, args.panels + tap * kPanel);
-    v.w.of[tap] = hn::ConcatLowerLower(d, w, w);
-  }
-  const float* second = strip.top.second;
-  v.row = {At(second, -kEight), second, At(second, (kPixels - 1) * kEight), kEight};
-  v.down = v.first_down = v.last_down = strip.down;
-  v.first_live = strip.first_down == 0 ? hn::Not(hn::FirstN(d, kEight)) : hn::FirstN(d, kPanel);
-  v.last_live = hn::FirstN(d, strip.last_down == 0 ? kEight : kPanel);
-  float* const y = OutputOf(args, all, 0);
-  alignas(64) float row[kPixels * kEight];
-  v.y = alone ? row : y;
-  v.across = kPanel;
-  v.y_down = args.y.row_stride;
-  alignas(64) float bias[kPanel];
-  for (float* half : {bias, bias + kEight}) {
-    std::copy_n(chain.bias == nullptr ? kNoBias : chain.bias, kEight, half);
-  }
-  v.bias = bias;
-  v.lo = chain.lo;
-  v.hi = chain.hi;
-  v.Run(strip);
-  if (alone) {
-    const size_t front = (t.pixel - all.pixel) * kEight;
-    std::copy_n(row + front, t.pixels * kEight, y + front);
-  }
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE
