@@ -1,5 +1,5 @@
 // Every float through every elementary function, on every target: the proof of the error bounds in
-// src/common/math-inl.h and of the promise that targets agree bit for bit.
+// src/common/math-inl.h and gated_math-inl.h, and of the promise that targets agree bit for bit.
 //
 //   lanefuse_exhaustive [--function NAME] [--stride N] [--baseline-stride N] [--threads N]
 //

@@ -1,6 +1,6 @@
-// Elementary functions on vectors of float, and the smooth activations that need more than one of
-// them. Every step is exact or correctly rounded (Fma, Add, Mul, Div, compares, integer ops), there
-// are no tables and no approximate reciprocals: all targets with kSameBits give the same bits.
+// Elementary functions on vectors of float. Every step is exact or correctly rounded (Fma, Add,
+// Mul, Div, compares, integer ops), there are no tables and no approximate reciprocals: all targets
+// with kSameBits give the same bits.
 //
 // Each card says: the method; the largest error over every float, in ULPs of the exact result (a
 // ULP below 2^-126 is 2^-149), measured by tests/exhaustive.cc; the special values. SSE4 rounds
@@ -248,109 +248,6 @@ HWY_INLINE V Sigmoid(D d, V x) {
   const V y = hn::Div(hn::IfThenZeroElse(hn::Lt(x, low), hn::Set(d, kLogisticScale)),
                       ScaledLogisticDivisor(d, Clamped(d, x, -104.0f, 33.0f)));
   return hn::IfThenElse(hn::Gt(x, hn::Set(d, 32.0f)), hn::Set(d, 1.0f), y);
-}
-
-// ------------------------------------------------------------------ SiLU, Mish, GELU
-
-// x * sigmoid(z), where z has the sign of x and |z| >= |x|. Dividing x avoids the rounding of the
-// sigmoid; the scale comes off last, so that x / divisor never overflows nor underflows too early.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V MulSigmoid(D d, V x, V z) {
-  const V quotient = hn::Div(x, ScaledLogisticDivisor(d, Clamped(d, z, -110.0f, 33.0f)));
-  // 110 * exp(-110) < 2^-150: the result is -0.
-  const V lower = hn::IfThenElse(hn::Lt(z, hn::Set(d, -110.0f)), hn::Set(d, -0.0f), quotient);
-  const V y = hn::Mul(lower, hn::Set(d, kLogisticScale));
-  return hn::IfThenElse(hn::Gt(z, hn::Set(d, 32.0f)), x, y);
-}
-
-// x / (1 + exp(-x)).
-// Error     1.94 ULP. silu(+-0) = +-0, silu(-inf) = -0, silu(inf) = inf.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V Silu(D d, V x) {
-  return MulSigmoid(d, x, x);
-}
-
-// x * tanh(log(1 + exp(x))).
-// Method    With e = exp(x) this is x * w / (w + 2), w = e * (e + 2), where nothing cancels. w
-//           carries a scale of 2^64 so that it does not underflow before x * w does.
-// Error     3.88 ULP. mish(+-0) = +-0, mish(-inf) = -0, mish(inf) = inf.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V Mish(D d, V x) {
-  const V magic = hn::Set(d, kRoundMagic + 127 + 64);
-  const V unscale = hn::Set(d, 0x1p-64f);
-  const V z = Clamped(d, x, -110.0f, 11.0f);
-  const V sum = Fma(z, hn::Set(d, kLog2E), magic);
-  const V y = ExpReduced(d, SubLn2Multiple(d, z, hn::Sub(sum, magic)));
-  const V e = hn::Mul(y, PowerOfTwo(d, sum));  // 2^64 * exp(x)
-  const V w = Fma(e, hn::Mul(e, unscale), hn::Add(e, e));
-  const V quotient = hn::Div(hn::Mul(z, w), Fma(w, unscale, hn::Set(d, 2.0f)));
-  // From 9.02 on, w / (w + 2) rounds to 1. Below -110 |x| * exp(x) < 2^-150.
-  const V lower = hn::IfThenElse(hn::Lt(x, hn::Set(d, -110.0f)), hn::Set(d, -0.0f), quotient);
-  return hn::IfThenElse(hn::Gt(x, hn::Set(d, 10.0f)), x, hn::Mul(lower, unscale));
-}
-
-// The normal distribution's tail below a <= 0, with a small relative error all the way down.
-// Method    exp(-a^2/2) * P(-a) / Q(-a). -a^2/2 - n log(2) is formed in one Fma, so that the
-//           rounding of a^2 does no harm; all coefficients are positive in -a. P / Q fits
-//           g(x) = erfc(x/sqrt(2)) * exp(x^2/2) / 2 with a relative error of 4.3e-9 on [0, 5.5] and
-//           3.3e-8 up to 13.3. fpminimax has no quotients: this is least squares on P - g * Q in 40
-//           digits, reweighted until the largest relative error is least; then each coefficient in
-//           turn was rounded to float and the others fitted again.
-//           P(0) / Q(0) = 1/2 exactly, and Q(0) = 1.6 instead of 1: just above a power of two a
-//           rounding weighs most, and near 0 is where activations live.
-// Domain    [-13.27, 0] or NaN. Below -13.2425, where n = -127, the result is exactly 0.
-constexpr float kNormalTailEnd = -13.27f;
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V NormalTail(D d, V a) {
-  const V magic = hn::Set(d, kRoundMagic + 127);
-  const V a2 = hn::Mul(a, a);
-  const V sum = Fma(a2, hn::Set(d, -0.5f * kLog2E), magic);
-  const V n = hn::Sub(sum, magic);
-  const V high = Fma(a, hn::Mul(a, hn::Set(d, -0.5f)), hn::Mul(n, hn::Set(d, -kLn2High)));
-  const V t = Fma(n, hn::Set(d, -kLn2Low), high);
-  const V m = hn::Mul(t, ExpSlope(d, t));
-  // c0 + a * (odd + a * even): fewer roundings in a row than Horner's rule, as many operations.
-  const V p_odd = Polynomial(d, a2, -0x1.5e8caep-1f, -0x1.f2d7aap-5f);
-  const V p_even = Polynomial(d, a2, 0x1.1faa72p-2f, 0x1.87afa4p-8f);
-  const V p = Fma(Fma(p_even, a, p_odd), a, hn::Set(d, 0x1.99999ap-1f));
-  const V q_odd = Polynomial(d, a2, -0x1.52ae7ap1f, -0x1.7007fp-1f, -0x1.eae4fp-7f);
-  const V q_even = Polynomial(d, a2, 0x1.df7d5cp0f, 0x1.38a30ep-3f);
-  const V q = Fma(Fma(q_even, a, q_odd), a, hn::Set(d, 0x1.99999ap0f));
-  return hn::Mul(hn::Div(Fma(m, p, p), q), PowerOfTwo(d, sum));
-}
-
-// (1 + erf(x / sqrt(2))) / 2.
-// Error     4.9 ULP for x >= -5, 5.4 for x >= -13; absolute 1.1e-7. From -13.2425 down the result
-//           is 0 instead of a subnormal. normal_cdf(inf) = 1.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V NormalCdf(D d, V x) {
-  const V negative = hn::Or(x, hn::SignBit(d));  // -|x|
-  const V tail = NormalTail(d, MaxKeepNaN(negative, hn::Set(d, kNormalTailEnd)));
-  return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail));
-}
-
-// x * (1 + erf(x / sqrt(2))) / 2.
-// Method    max(x, 0) - |x| * NormalTail(-|x|): the same formula for both signs.
-// Error     5.3 ULP for x >= -5, 5.8 for x >= -13. From -13.2425 down the result is -0.
-//           gelu(+-0) = +-0, gelu(-inf) = -0, gelu(inf) = inf.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V Gelu(D d, V x) {
-  const V negative = MaxKeepNaN(hn::Or(x, hn::SignBit(d)), hn::Set(d, kNormalTailEnd));
-  // By the sign bit: clang 14 turns a compare with 0 that selects -0 into a maximum that loses +0.
-  const V relu = hn::IfNegativeThenElse(x, hn::Set(d, -0.0f), x);
-  return Fma(negative, NormalTail(d, negative), relu);
-}
-
-// x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2.
-// Method    x * sigmoid(z), z = x * (k0 + k1 x^2), k0 = 2 sqrt(2/pi), k1 = 0.044715 k0. An x^2 that
-//           overflows gives z = +-inf.
-// Error     2.44 ULP for x >= -1; below, 3.7e-8 * |x|: the rounding of z makes the relative error
-//           grow with |z|.
-//           gelu(+-0) = +-0, gelu(-inf) = -0, gelu(inf) = inf.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V GeluTanh(D d, V x) {
-  const V inner = Fma(hn::Mul(x, x), hn::Set(d, 0x1.2444f2p-4f), hn::Set(d, 0x1.988454p0f));
-  return MulSigmoid(d, x, hn::Mul(x, inner));
 }
 
 }  // namespace lanefuse::HWY_NAMESPACE

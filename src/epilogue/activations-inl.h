@@ -7,7 +7,7 @@
 #define LANEFUSE_SRC_EPILOGUE_ACTIVATIONS_INL_H_
 #endif
 
-#include "src/common/math-inl.h"
+#include "src/common/gated_math-inl.h"
 #include "src/common/ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -12,6 +12,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tests/common/math_check.cc"
 #include "hwy/foreach_target.h"
+#include "src/common/gated_math-inl.h"
 #include "src/common/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();

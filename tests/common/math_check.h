@@ -1,4 +1,4 @@
-// Checks the elementary functions of src/common/math-inl.h on many floats, on every target: error
+// Checks the elementary functions of src/common/*math-inl.h on many floats, on every target: error
 // against double precision, and bits of the targets against each other. The exhaustive program and
 // the unit test share it; they differ in how many inputs they pass.
 #ifndef LANEFUSE_TESTS_COMMON_MATH_CHECK_H_
