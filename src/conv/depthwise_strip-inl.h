@@ -151,12 +151,18 @@ struct StripVector {
     if (kPairs || HWY_LIKELY(plain)) {
       const D d;
       const V add = hn::LoadU(d, bias);
-      const Chain* chain = to->chain;
-      // Weights and sums are all registers that a row has: as what the loop leaves alone, each of
-      // these would be an operand in memory for each pixel.
-      if constexpr (kByRows) asm volatile("" : "+r"(chain));
-      const V lower = hn::Set(d, kByRows ? chain->lo : lo);
-      const V upper = hn::Set(d, kByRows ? chain->hi : hi);
+      V lower, upper;
+      if constexpr (kByRows) {
+        // Weights and sums are all registers that a row has: as what the loop leaves alone, each of
+        // these would be an operand in memory for each pixel.
+        const Chain* chain = to->chain;
+        asm volatile("" : "+r"(chain));
+        lower = hn::Set(d, chain->lo);
+        upper = hn::Set(d, chain->hi);
+      } else {
+        lower = hn::Set(d, lo);
+        upper = hn::Set(d, hi);
+      }
       float* out = y;
       for (size_t p = 0; p < kPixels; ++p, out += across) {
         const V end = MinKeepNaN(MaxKeepNaN(hn::Add(s.row[p][0], add), lower), upper);
