@@ -100,7 +100,7 @@ constexpr size_t StripPixels(size_t stride) {
 
 // With 16 registers those of stride 1 go row by row: 6 sums, nine weights and a pixel. AVX2,
 // against 3 x 4 sums, built with GCC 12 and with GCC 16: 12x12x64 takes 0.88 and 0.76 of the time,
-// 28x28x192 0.90 and 0.79, 14x14x384 0.93 and 0.86, 7x7x960 0.96 and 0.87; at stride 2 it would
+// 28x28x192 0.90 and 0.79, 14x14x384 0.97 and 0.86, 7x7x960 0.98 and 0.87; at stride 2 it would
 // be 1.0 to 1.2.
 constexpr bool kStripsByRows = kDepthwiseStrips && kVectorRegisters == 16;
 constexpr size_t DepthwiseStripPixels(size_t stride) {

@@ -2,9 +2,9 @@
 // With 32 registers a vector of the image is loaded once for all outputs of the strip that read it:
 // nine weights, the sums of three rows of seven pixels and that vector are 31 registers. With 16,
 // the sums of one row of six pixels leave as many for the weights at stride 1, and the image is
-// loaded for each row of outputs: 24 loads for 54 multiply-adds. Four pixels of three rows, whose
-// weights are operands in memory, are 42 loads for 36; so are those of stride 2. An address goes
-// across each row of the image, so that no table of them is filled.
+// loaded for each row of outputs: 24 loads for 54 multiply-adds, where four pixels of three rows
+// would want 42 for 36. At stride 2 weights are operands in memory. An address goes across each row
+// of the image, so that no table of them is filled.
 // Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_STRIP_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_STRIP_INL_H_
