@@ -89,10 +89,10 @@ constexpr bool kPairsOfEights = !kSmallCode && kVectorRegisters == 32;
 // taps at stride 2 that is slower: each sum would wait for the one before. 0 taps: any number.
 constexpr bool SharesColumns(size_t taps, size_t stride) { return taps == 3 && stride == 1; }
 
-// Depthwise convolutions with three by three taps go down strips of the output, which keep the sums
-// of three rows at stride 1, and of two at stride 2. With 32 registers nine weights and a pixel fit
-// beside 3 x 7 sums, and images 7, 14, 28 and so on pixels wide are cut without a rest; with 16, a
-// pixel and three weights beside 3 x 4 and 2 x 6.
+// Depthwise convolutions with three by three taps go down strips of the output. With 32 registers
+// these keep the sums of three rows at stride 1, and of two at stride 2: nine weights and a pixel
+// fit beside 3 x 7 sums, and images 7, 14, 28 and so on pixels wide are cut without a rest. With
+// 16, a pixel and three weights fit beside 2 x 6, and, where strips of groups have stride 1, 3 x 4.
 constexpr bool kDepthwiseStrips = !kSmallCode;
 constexpr size_t StripPixels(size_t stride) {
   return kVectorRegisters == 32 ? 7 : stride == 1 ? 4 : 6;

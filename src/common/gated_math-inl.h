@@ -127,6 +127,7 @@ HWY_INLINE V NormalCdf(D d, V x) {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V GeluEnd(D d, V x, V a, V y, V s) {
   const V end = hn::Set(d, kScaledSubnormal);
+  // 2^64 * the tail, rounded as the subnormal number that it may be, and a * that.
   V tail = hn::Mul(y, hn::Mul(s, hn::Set(d, 0x1p64f)));
   tail = hn::IfThenElse(hn::Lt(tail, end), hn::Sub(hn::Add(tail, end), end), tail);
   const V product = hn::Mul(a, tail);

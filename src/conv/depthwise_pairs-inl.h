@@ -39,8 +39,8 @@ struct PairRows {
   size_t y_down;  // floats to the outputs below
 };
 
-// Whether tiles of five pixels, rare where seven are the most, are of six, one of them nobody's.
-constexpr bool kFivesAreSixes = kVectorRegisters == 32;
+// What tiles of five pixels, rare where seven are the most, are made of: six, one of them nobody's.
+constexpr size_t kPixelsOfFive = kVectorRegisters == 32 ? 6 : 5;
 
 // The taps of one vector.
 template <size_t kTaps, size_t kStride, size_t kPixels, bool kPart, class V>
@@ -51,9 +51,8 @@ struct RowPair {
   static constexpr bool kKeepsAll = kVectorRegisters == 32;
   static constexpr size_t kKept = kKeepsAll ? kTaps : std::min<size_t>(3, 15 - 2 * kPixels);
   static constexpr size_t kFirstKept = (kTaps - kKept) / 2;
-  // Pixels that a tile may not have, and the columns that may be padding: those before kLeft, and
-  // from kRight on.
-  static constexpr bool kMayLack = kPixels == kLeastOfPairs || (kPixels == 6 && kFivesAreSixes);
+  // Pixels that a tile may not have; columns that may be padding: before kLeft, from kRight on.
+  static constexpr bool kMayLack = kPixels == kLeastOfPairs || (kPixels == 6 && kPixelsOfFive == 6);
   static constexpr size_t kDummies = kPart ? kPixels - 3 : kMayLack ? 1 : 0;
   static constexpr size_t kLeft = kTaps - 1;
   static constexpr size_t kRight = kColumns - kLeft - kDummies * kStride;
@@ -276,10 +275,11 @@ struct PairCode {
 template <size_t kTaps, size_t kStride, class V>
 HWY_INLINE PairCode PairCodeOf() {
   constexpr size_t kMost = kTaps == 3 ? kRowTile : kMostOfPairs;
-  PairCode code = {{PairChannels<kTaps, kStride, 4, false, V>, PairChannels < kTaps, kStride,
-                    kFivesAreSixes ? 6 : 5, false, V >, PairChannels<kTaps, kStride, 6, false, V>,
-                    PairChannels<kTaps, kStride, kMost, false, V>},
-                   PairPart};
+  PairCode code = {
+      {PairChannels<kTaps, kStride, 4, false, V>,
+       PairChannels<kTaps, kStride, kPixelsOfFive, false, V>,
+       PairChannels<kTaps, kStride, 6, false, V>, PairChannels<kTaps, kStride, kMost, false, V>},
+      PairPart};
   if constexpr (kMaskedLoads) code.rest = PairChannels<kTaps, kStride, kMost, true, V>;
   return code;
 }

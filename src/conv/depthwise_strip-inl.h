@@ -206,6 +206,7 @@ struct StripVector {
     if constexpr (kThird) Finished(oldest);
   }
 
+  // The last row of taps of the last row of outputs.
   HWY_INLINE void Last(const Strip& strip, Sums& sums) {
     if (strip.below) {
       AddBelow(sums);

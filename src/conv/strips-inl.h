@@ -99,7 +99,7 @@ HWY_NOINLINE inline size_t MostStripRows(const ConvArgs& args) {
   // rows of eight pixels (in strips of 14 rows 10x10x128 takes 1.20 of the time of 7,
   // 14x14x128 1.18).
   if (kStripsByRows && one) return small && LinesForPixels(args) >= 128 ? 14 : 7;
-  if (small && (one || kVectorRegisters == 32)) return 14;
+  if (small && kVectorRegisters == 32) return 14;
   return small || one ? 7 : bytes <= args.l2 ? 4 : 1;
 }
 
@@ -169,7 +169,7 @@ HWY_INLINE bool UsesGroupStrips(const ConvArgs& args) {
 // Whether depthwise convolutions go down strips (src/conv/depthwise_strip-inl.h): those with no
 // more than a row and a column of the padding on each side. Where a vector is half a line of the
 // cache, the line must still be in L1 when the other half is wanted: pixels that fall into the same
-// sets (28x28x256) and large images would take 1.0 to 1.4.
+// sets (28x28x256) and large images would take 1.0 to 1.5.
 HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t lanes = hn::Lanes(DF());
@@ -177,27 +177,23 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   if (!kDepthwiseStrips || !FitsStrips(args, lanes)) return false;
   if (lanes == kPanel) return true;
   const size_t bytes = ImageBytes(args);
-  if (stride == 2 && bytes > args.l2) return false;
   const size_t rows = StripRows(args.y.height, MostStripRows(args));
   const size_t pixels = std::min(DepthwiseStripPixels(stride), args.y.width);
-  if (kStripsByRows && stride == 1) {
-    // Beyond L2, pairs of rows, whose channels come in the order of memory: 28x28x512 would take
-    // 1.5. Where a pixel is no more than two lines, either does (112x112x32: 0.90 to 1.05).
+  const size_t inputs = ((rows - 1) * stride + 3) * ((pixels - 1) * stride + 3);
+  const size_t lines = LinesForPixels(args);
+  if (stride == 1) {
+    // Beyond half of L2, pairs of rows, whose channels come in the order of memory: 28x28x512 would
+    // take 1.5. Where a pixel is no more than two lines, either does (112x112x32: 0.90 to 1.05).
     constexpr size_t kFewChannels = 32;
     const bool near = bytes <= args.l2 / 2 || args.x.pixel_stride <= kFewChannels;
-    const size_t window = (rows + 2) * (pixels + 2);
-    return near && (bytes <= args.l1 || window <= LinesForPixels(args));
+    return near && (bytes <= args.l1 || inputs <= lines);
   }
-  const size_t lines = ((rows - 1) * stride + 3) * ((pixels - 1) * stride + 3) + rows * pixels;
-  // The last of several vectors that channels do not fill takes as long as a whole one: strips with
-  // stride 2 take 0.45 to 0.82 of the time of tiles, with stride 1 0.78 to 0.97 where images are
-  // small or the vectors two, else up to 1.18. With other chains than the frequent ones its stores
-  // go by way of L1: 16 vectors with such an end take 0.81 of the time, 9 would take 1.2.
+  // The last of several vectors that channels do not fill takes as long as a whole one: 0.45 to
+  // 0.82 of the time of tiles. With other chains than the frequent ones its stores go by way of L1:
+  // 16 vectors with such an end take 0.81 of the time, 9 would take 1.2.
   const bool plain = args.chain->in_registers && args.chain->add == nullptr;
-  const bool part = plain && (stride == 2 || s.channels < 2 * lanes || bytes <= 2 * args.l1);
-  const bool whole = part || s.channels % lanes == 0 || s.channels >= 12 * lanes;
-  return whole && (stride == 2 || bytes <= args.l2 / 2) &&
-         (bytes <= args.l1 || lines <= LinesForPixels(args));
+  const bool whole = plain || s.channels % lanes == 0 || s.channels >= 12 * lanes;
+  return whole && bytes <= args.l2 && (bytes <= args.l1 || inputs + rows * pixels <= lines);
 }
 
 // Rows of a table that is not one of strips. Without more of them larger kernels would read their
