@@ -104,8 +104,19 @@ using ConvKernel = void (*)(const ConvArgs& args, size_t begin, size_t end);
 // The kernel of any plan but kDense, for target number `target`.
 ConvKernel ChannelsKernel(ConvPlan plan, int target);
 
+// The code that runs units of `args`, but for what the chain leaves to RunRest.
+ConvKernel KernelFor(const ConvArgs& args);
+
 // Runs all tiles, on this thread.
 void RunConv(const ConvArgs& args);
+
+// Whether taps are further apart than pixels.
+inline bool IsDilated(const Conv2dShape& s) {
+  return (s.kernel_h > 1 && s.dilation_h > 1) || (s.kernel_w > 1 && s.dilation_w > 1);
+}
+
+// Units (rows of outputs) [begin, end) of a convolution with dilation (ConvArgs::phases).
+void ConvPhases(const ConvArgs& args, size_t begin, size_t end);
 
 // A tile of output pixels: `pixels` neighbours of one output row.
 struct ConvTile {

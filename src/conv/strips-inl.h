@@ -275,15 +275,6 @@ HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   return s.kernel_w >= kRowTileWide ? kRowTileWide : kRowTileWidePair;
 }
 
-// Whether a depthwise convolution with dilation runs as several without (ConvPhases). Not with a
-// tensor that the chain adds: its pixels would have to be as far apart.
-HWY_INLINE bool RunsInPhases(const ConvArgs& args) {
-  const Conv2dShape& s = *args.shape;
-  const bool dilated = (s.kernel_h > 1 && s.dilation_h > 1) || (s.kernel_w > 1 && s.dilation_w > 1);
-  return !kSmallCode && dilated && s.stride_h == 1 && s.stride_w == 1 && args.chain->in_registers &&
-         args.chain->add == nullptr;
-}
-
 }  // namespace lanefuse::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

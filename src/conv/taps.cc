@@ -109,11 +109,11 @@ void CopyWindow(const Window& w, ptrdiff_t x, size_t columns, float* to) {
   const float* from = w.data + inside(w.y, down.first * w.row_step) * w.row_stride +
                       inside(x, across.first) * w.pixel_stride;
   to += down.first * to_step + across.first * w.channels;
-  const bool joined = w.pixel_stride == w.channels;
-  const size_t pieces = joined ? 1 : count;
-  const size_t length = joined ? count * w.channels : w.channels;
-  for (size_t i = 0; i < pieces; ++i, from += w.pixel_stride, to += w.channels) {
-    CopyRuns(from, w.row_step * w.row_stride, to, to_step, rows, length);
+  if (w.pixel_stride == w.channels) {
+    return CopyRuns(from, w.row_step * w.row_stride, to, to_step, rows, count * w.channels);
+  }
+  for (size_t i = 0; i < rows; ++i, from += w.row_step * w.row_stride, to += to_step) {
+    CopyRuns(from, w.pixel_stride, to, w.channels, count, w.channels);
   }
 }
 

@@ -82,6 +82,7 @@ std::vector<ConvCase> Cases() {
       // Vectors of pixels, and of two pixels of eight channels.
       {.shape = Square(3, 4, 7), .images = 2, .height = 4, .width = 19, .has_bias = true},
       {.shape = Square(3, 3, 8), .images = 2, .height = 4, .width = 19, .has_bias = true},
+      {.shape = Dilated(Square(3, 3, 8), 2), .images = 2, .height = 12, .width = 19},
       {.shape = Square(3, 3, 16), .images = 2, .height = 4, .width = 19, .has_bias = true},
       {.shape = Square(3, 20, 3), .images = 2, .height = 4, .width = 15, .has_bias = true},
       {.shape = Depthwise(8), .images = 2, .height = 4, .width = 19, .layout = 7},

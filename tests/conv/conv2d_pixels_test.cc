@@ -187,5 +187,46 @@ TEST(Conv2dPixels, CopiedRows) {
   }
 }
 
+// Few channels, and few outputs, whose pixels run as far apart as taps: more phases than there are
+// pixels, and phases that begin in the padding, end in it, or lie in it.
+TEST(Conv2dPixels, WithDilation) {
+  Random random(__LINE__);
+  constexpr size_t kChannels[] = {1, 3, 4, 8, 12, 16, 24, 36};
+  constexpr size_t kOutputs[] = {16, 8, 20, 32, 3, 16, 48};
+  size_t i = 0;
+  for (const size_t kernel_h : {1, 2, 3, 5}) {
+    for (const size_t kernel_w : {1, 2, 3, 5}) {
+      for (const size_t down : {1, 2, 3}) {
+        for (const size_t across : {1, 2, 4, 13}) {
+          ConvCase c{.shape = {.outputs = kOutputs[i % 7],
+                               .channels = kChannels[i % 8],
+                               .kernel_h = kernel_h,
+                               .kernel_w = kernel_w,
+                               .dilation_h = down,
+                               .dilation_w = across},
+                     .images = 1 + i % 2,
+                     .height = 1 + i * 3 % 7,
+                     .width = across * (6 + i % 11) + i % 5,
+                     .has_bias = i % 2 == 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          const size_t high = down * (kernel_h - 1), wide = across * (kernel_w - 1);
+          // As much as keeps the size; more, on one side; or none.
+          c.shape.padding = {high / 2, high - high / 2, wide / 2, wide - wide / 2};
+          if (i % 4 == 1) c.shape.padding = {high + 1, 0, 0, wide + 2};
+          if (i % 4 == 2) {
+            c.shape.padding = {};
+            c.height += high;
+            c.width += wide;
+          }
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lanefuse::test
