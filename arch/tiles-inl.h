@@ -139,12 +139,20 @@ constexpr bool kDepthwiseThrees = kSmallCode || kVectorRegisters == 16;
 // two vectors for each, and a vector of the image (src/conv/depthwise_wide-inl.h). 9x9 takes 0.44
 // to 0.66 of the time of tiles whose addresses are looked up, 13x13 0.34 to 0.69. With 32 registers
 // and weights that L1 does not hold, from kRowTileWide taps on, one vector of twice as many pixels:
-// each line of weights is read half as often (31x31 takes 0.5 of the time of two vectors). A single
-// row gains later: 1x31 takes 0.87 to 0.98, 1x15 would take 1.0 to 1.3. 0: no such tiles.
+// each line of weights is read half as often (31x31 takes 0.5 of the time of two vectors). 0: no
+// such tiles.
 constexpr size_t kRowTileWidePair = kSmallCode ? 0 : 7;
 constexpr size_t kRowTileWide = kVectorRegisters == 32 ? 2 * kRowTileWidePair : kRowTileWidePair;
-constexpr size_t kWideKernel = 8;  // or taps would be first ones and last ones at once
-constexpr size_t kWideKernelOfOneRow = 24;
+constexpr size_t kWideKernel = 8;           // or taps would be first ones and last ones at once
+constexpr size_t kWideKernelOfOneRow = 24;  // 1x15 would take 1.0 to 1.3
+
+// Depthwise kernels of one row, but those of three, five and seven taps: so many pixels, a block of
+// taps, and a vector of the image are all registers but one. 1x512x256 with 15 taps takes 0.48
+// (AVX512) and 0.46 (AVX2) of the time of tiles whose addresses are looked up, 9 taps 0.59 to 0.71,
+// 4 taps 0.67 to 0.88, 31 taps 0.71 to 0.80 of wide tiles. 0: no such tiles.
+constexpr size_t kSignalTaps = kSmallCode ? 0 : kVectorRegisters == 32 ? 8 : 4;
+constexpr size_t kSignalPixels = kVectorRegisters == 32 ? 14 : 10;
+constexpr size_t kSignalColumns = 56;  // that are copied at the padding: 3.5 KB
 
 // With one or two rows the sums are too few to hide the latency of the adder (4 cycles x 2 pipes =
 // 8 sums), so such tiles are wider: 1 x 8 and 2 x 4.

@@ -47,6 +47,7 @@ enum class TileKind : uint8_t {
   kStrips,      // tiles go down strips: depthwise_strip-inl.h, group_strip-inl.h
   kPairStrips,  // the same, with pairs of pixels of eight channels: depthwise_pair_strip-inl.h
   kRowPairs,    // rows of outputs in pairs: depthwise_pairs-inl.h
+  kSignals,     // depthwise_signal-inl.h
 };
 
 // The most outputs that tiles of kPixelRows have.

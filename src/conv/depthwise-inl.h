@@ -10,6 +10,7 @@
 #include "src/conv/conv-inl.h"
 #include "src/conv/depthwise_pair_strip-inl.h"
 #include "src/conv/depthwise_pairs-inl.h"
+#include "src/conv/depthwise_signal-inl.h"
 #include "src/conv/depthwise_strip-inl.h"
 #include "src/conv/depthwise_wide-inl.h"
 
@@ -105,6 +106,9 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
       if (args.shape->stride_w == 1) return ForStrips(args, most, begin, end, RunStrip<1>);
       return ForStrips(args, most, begin, end, RunStrip<2>);
     }
+  }
+  if constexpr (kSignalTaps != 0) {
+    if (args.kind == TileKind::kSignals) return ForStrips(args, 1, begin, end, RunSignal<VF>);
   }
   if constexpr (kRowTileWide != 0) {
     if (UsesWideTiles(*args.shape, args.finite)) {

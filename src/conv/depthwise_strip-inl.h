@@ -49,18 +49,6 @@ struct StripWeights {
   }
 };
 
-// Floats to the next column, the one after it and the third, of which the compiler knows nothing:
-// it would add one to the other instead of using them as indices.
-struct StripSteps {
-  size_t one, two, three;
-};
-HWY_INLINE StripSteps StepsOf(size_t one) {
-  size_t two = 2 * one;
-  size_t three = 3 * one;
-  asm volatile("" : "+r"(one), "+r"(two), "+r"(three));
-  return {one, two, three};
-}
-
 // Which rows of taps a row of the image is, each of them for another row of outputs.
 template <bool kFirst, bool kSecond, bool kThird>
 struct TapRows {};

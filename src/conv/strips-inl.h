@@ -24,6 +24,18 @@ struct StripRow {
   size_t step;  // floats from a column to the next
 };
 
+// Floats to the next column, the one after it and the third, of which the compiler knows nothing:
+// it would add one to the other instead of using them as indices.
+struct StripSteps {
+  size_t one, two, three;
+};
+HWY_INLINE StripSteps StepsOf(size_t one) {
+  size_t two = 2 * one;
+  size_t three = 3 * one;
+  asm volatile("" : "+r"(one), "+r"(two), "+r"(three));
+  return {one, two, three};
+}
+
 // Of all channels.
 struct Strip {
   StripRow top;                        // the row of the image that its first taps meet
@@ -255,6 +267,18 @@ HWY_INLINE bool UsesPairs(const ConvArgs& args) {
          args.chain->add == nullptr && FitsStrips(args, s.channels);
 }
 
+// Whether tiles are those of signals (src/conv/depthwise_signal-inl.h). Three taps would take 1.0
+// to 1.4 of the time. What meets the padding is copied, and so is a part of a vector: kernels that
+// have tables gain where most tiles are inside, and those of few taps where all are whole.
+HWY_INLINE bool UsesSignals(const ConvArgs& args) {
+  const Conv2dShape& s = *args.shape;
+  if (kSignalTaps == 0 || s.kernel_h != 1 || s.kernel_w <= 3) return false;
+  if (s.stride_h != 1 || s.stride_w != 1 || s.dilation_w != 1) return false;
+  if (s.kernel_w < 8 && s.channels % hn::Lanes(DF()) != 0) return false;
+  return kSignalPixels - 1 + s.kernel_w <= kSignalColumns &&
+         args.y.width >= (FitsTable(s) ? 5 : 2) * kSignalPixels;
+}
+
 // The most pixels that a tile of a depthwise convolution may have, and whether tiles go down
 // strips. Rows of seven pixels are one tile of a pair.
 HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
@@ -270,6 +294,10 @@ HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   if (UsesRowPairs(args)) {
     args.kind = TileKind::kRowPairs;
     return s.kernel_w == 3 ? kRowTile : PairWidth(args.y.width);
+  }
+  if (UsesSignals(args)) {
+    args.kind = TileKind::kSignals;
+    return kSignalPixels;
   }
   if (!UsesWideTiles(s, args.finite)) return kRowTile;
   return s.kernel_w >= kRowTileWide ? kRowTileWide : kRowTileWidePair;

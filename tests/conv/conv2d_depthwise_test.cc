@@ -343,12 +343,13 @@ TEST(Conv2dDepthwise, InPairsOfRows) {
   }
 }
 
-// Images of one row, whose tiles run in pairs beside each other, and batches of them.
+// Images of one row, whose tiles run in pairs beside each other or keep a block of taps at a time,
+// and batches of them.
 TEST(Conv2dDepthwise, OnSignals) {
   Random random(__LINE__);
   size_t i = 0;
-  for (const size_t kernel : {3, 5, 7, 9}) {
-    for (const size_t channels : {8, 13, 24, 37}) {
+  for (const size_t kernel : {3, 4, 5, 7, 9, 15, 22, 43, 44}) {
+    for (const size_t channels : {5, 8, 13, 24, 37, 48}) {
       for (const size_t stride : {1, 2}) {
         for (const size_t width : {29, 64, 105}) {
           ConvCase c{.shape = {.outputs = channels,
@@ -358,9 +359,9 @@ TEST(Conv2dDepthwise, OnSignals) {
                                .stride_h = 1 + i % 2,
                                .stride_w = stride,
                                .groups = channels,
-                               .padding = {.left = i % kernel, .right = i * 3 % kernel}},
+                               .padding = {i % 5 / 4, i % 7 / 6, i % kernel, i * 3 % (kernel + 9)}},
                      .images = 1 + i % 3,
-                     .width = width,
+                     .width = width + (kernel > 22 ? 15 : 0),
                      .has_bias = i % 2 == 0,
                      .data = kAllData[i % 3],
                      .layout = i};
