@@ -1,7 +1,7 @@
 // Dense convolution with up to four outputs of many inputs, as the last layers of networks that
 // make images: lanes are pixels of a row, of which eight make a vector. Each row of the image is
-// transposed once for a tile, and added to all rows of outputs that read it. Per-target header:
-// include it after hwy/foreach_target.h.
+// transposed once for a tile, or, where channels are many, once for each tap of a row, and added to
+// all rows of outputs that read it. Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_
 #undef LANEFUSE_SRC_CONV_PIXEL_ROWS_INL_H_
@@ -24,38 +24,67 @@ static_assert(!kPixelRowTiles || (kPixelLane == 8 && kPixelOutputs == kPixelRowO
 // addresses.
 constexpr size_t RowGroup(size_t vectors) { return vectors == 2 ? 6 : 9; }
 
+constexpr size_t kMostRowChannels = size_t{1} << 24;  // so that floats of a row can be counted
+
 // Floats from one channel of a transposed row to the next.
 HWY_INLINE size_t RowPlane(const Conv2dShape& s, size_t vectors) {
   return vectors * kPixelLane + s.kernel_w - 1;
 }
 
-// Vectors of pixels that a tile may have; 0: none.
-HWY_INLINE size_t RowVectors(const Conv2dShape& s, size_t width) {
-  if (width > kPixelLane && s.channels * RowPlane(s, 2) <= kPlaneFloats) return 2;
-  return s.channels * RowPlane(s, 1) <= kPlaneFloats ? 1 : 0;
+// Whether a row is transposed anew for each tap: all columns of all channels would take too much of
+// the stack.
+HWY_INLINE bool TransposesForTaps(const Conv2dShape& s, size_t vectors) {
+  return s.channels * RowPlane(s, vectors) > kPlaneFloats;
 }
 
-// Whether that gains: full vectors of pixels take so many eighths of the time of vectors of
-// outputs, with nine taps. With one vector, where channels are many, sums wait for each other.
-HWY_INLINE bool GainsByPixelRows(const Conv2dShape& s, size_t width) {
-  constexpr size_t kTime[2][kPixelRowOutputs] = {{4, 5, 5, 8}, {4, 4, 5, 6}};
+// Vectors of pixels that a tile may have.
+HWY_INLINE size_t RowVectors(const Conv2dShape& s, size_t width) {
+  if (width <= kPixelLane) return 1;
+  // 64 channels: two vectors, transposed for each tap, would take 1.0 to 1.2.
+  return TransposesForTaps(s, 2) && !TransposesForTaps(s, 1) ? 1 : 2;
+}
+
+// Rows of taps that lie in the image, of all rows of outputs.
+HWY_INLINE size_t RowsInside(const ConvArgs& args) {
+  size_t rows = 0;
+  for (size_t ky = 0; ky < args.shape->kernel_h; ++ky) {
+    const size_t top = args.shape->padding.top;
+    const size_t first = top - std::min(top, ky);
+    const size_t last =
+        std::min(args.x.height + top - std::min(args.x.height + top, ky), args.y.height);
+    rows += last - std::min(first, last);
+  }
+  return rows;
+}
+
+// Whether that gains: full vectors of pixels take so many sixteenths of the time of vectors of
+// outputs, with nine taps, and do not leave out what lies above and below the image; others do so
+// in part, a sixteenth is for that. With one vector, where channels are many, sums wait for each
+// other; with more, transposing takes as long as multiplying (64x64x128, AVX512 and AVX2: one
+// output 0.49 and 0.42, two 0.62 and 0.50; 64x64x96, three 0.75 and 0.62; 32x32x128, four 0.85 and
+// 0.81).
+HWY_INLINE bool GainsByPixelRows(const ConvArgs& args) {
+  constexpr size_t kTime[3][kPixelRowOutputs] = {{8, 10, 10, 16}, {8, 8, 10, 12}, {7, 9, 11, 13}};
+  const Conv2dShape& s = *args.shape;
+  const size_t width = args.y.width;
   const size_t vectors = RowVectors(s, width);
-  if (vectors == 0) return false;
   const size_t taps = s.kernel_h * s.kernel_w;
   if (taps == 1 && s.outputs != 1) return false;  // would take 1.1 to 1.25
-  const size_t time = kTime[vectors - 1][s.outputs - 1] + (taps < 9 ? 3 : 0) - (taps < 25 ? 0 : 2);
+  const size_t time = kTime[TransposesForTaps(s, vectors) ? 2 : vectors - 1][s.outputs - 1] +
+                      (taps < 9 ? 6 : 0) - (taps < 25 ? 0 : 4);
   const size_t lanes = vectors * kPixelLane;
-  return QuotientUp(width, lanes) * lanes * time <= width * 8;
+  return QuotientUp(width, lanes) * lanes * time * s.kernel_h * args.y.height <=
+         width * 17 * RowsInside(args);
 }
 
 HWY_NOINLINE inline bool UsesPixelRows(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   return kPixelRowTiles && s.groups == 1 && s.outputs <= kPixelRowOutputs && s.channels >= 4 &&
-         s.channels <= kPlaneFloats / kPixelLane && s.kernel_w <= kPlaneFloats / kPixelLane &&
+         s.channels <= kMostRowChannels && s.kernel_w <= kPlaneFloats / kPixelLane &&
          s.kernel_h <= kRowSums && s.kernel_h * s.outputs <= kRowSums && s.stride_h == 1 &&
          s.stride_w == 1 && (s.dilation_h | s.dilation_w) == 1 && args.y.width >= kPixelLane &&
          args.y.width <= kPixelMostWidth && args.chain->in_registers &&
-         args.chain->add == nullptr && GainsByPixelRows(s, args.y.width);
+         args.chain->add == nullptr && GainsByPixelRows(args);
 }
 
 // Columns [at, at + 8) of a row of the image, whose column x is `row` + x * stride if x < width,
@@ -91,10 +120,16 @@ struct RowPairs {
   float* sums[RowGroup(1)];
 };
 
-// A row of taps of kPairs pairs, each with its own weights, which meets the planes of a row.
+// Transposed channels of a row, `apart` floats from each other, and the taps of a row that they
+// are.
+struct Planes {
+  const float* data;
+  size_t apart, channels, taps;
+};
+
+// These taps of kPairs pairs, each with its own weights, which meets the planes of a row.
 template <size_t kPairs, size_t kVectors, class V>
-HWY_NOINLINE void AddRowPairs(const RowPairs& pairs, const float* planes, size_t plane,
-                              size_t channels, size_t kernel_w) {
+HWY_NOINLINE void AddRowPairs(const RowPairs& pairs, const Planes& planes) {
   const hn::DFromV<V> d;
   V s[kPairs][kVectors];
   const float* w[kPairs];
@@ -103,8 +138,9 @@ HWY_NOINLINE void AddRowPairs(const RowPairs& pairs, const float* planes, size_t
     for (size_t v = 0; v < kVectors; ++v) s[i][v] = hn::LoadU(d, pairs.sums[i] + v * kPixelLane);
   }
   size_t at = 0;
-  for (size_t kx = 0; kx < kernel_w; ++kx) {
-    const float* x = planes + kx;
+  const size_t plane = planes.apart, channels = planes.channels;
+  for (size_t kx = 0; kx < planes.taps; ++kx) {
+    const float* x = planes.data + kx;
 #pragma GCC unroll 1
     for (size_t c = 0; c < channels; ++c, x += plane, at += kPanel) {
       V pixels[kVectors];
@@ -122,14 +158,11 @@ HWY_NOINLINE void AddRowPairs(const RowPairs& pairs, const float* planes, size_t
 
 // The same for 1 to RowGroup(kVectors) of them.
 template <size_t kVectors, class V, size_t kPairs = RowGroup(kVectors)>
-HWY_INLINE void AddSomePairs(size_t count, const RowPairs& pairs, const float* planes, size_t plane,
-                             const Conv2dShape& s) {
+HWY_INLINE void AddSomePairs(size_t count, const RowPairs& pairs, const Planes& planes) {
   if constexpr (kPairs > 1) {
-    if (count < kPairs) {
-      return AddSomePairs<kVectors, V, kPairs - 1>(count, pairs, planes, plane, s);
-    }
+    if (count < kPairs) return AddSomePairs<kVectors, V, kPairs - 1>(count, pairs, planes);
   }
-  AddRowPairs<kPairs, kVectors, V>(pairs, planes, plane, s.channels, s.kernel_w);
+  AddRowPairs<kPairs, kVectors, V>(pairs, planes);
 }
 
 // A row of the image, and the rows of taps [first, last) that it is for the outputs of a tile: 0
@@ -142,17 +175,12 @@ struct RowOfImage {
   size_t ring;  // the place of row of taps 0; the row above has the one before
 };
 
+// Planes of `row` for all rows of outputs that read it. Their first weight of each row of taps is
+// `first` floats behind that row's.
 template <class V>
-HWY_NOINLINE void AddRowOfImage(const ConvArgs& args, const RowOfImage& row, size_t vectors,
-                                float* sums) {
+HWY_INLINE void AddPlanes(const ConvArgs& args, const RowOfImage& row, size_t vectors,
+                          const Planes& planes, size_t first, float* sums) {
   const Conv2dShape& s = *args.shape;
-  HWY_ALIGN float planes[kPlaneFloats];
-  const size_t plane = RowPlane(s, vectors);
-  for (size_t next = 0; next < plane; next += kPixelLane) {
-    const size_t column = std::min(next, plane - kPixelLane);
-    TransposePixels<V>(row.data, args.x.pixel_stride, row.width, row.at + column, s.channels, plane,
-                       planes + column);
-  }
   const size_t taps = s.kernel_w * s.channels * kPanel;
   const size_t all = (row.last - row.first) * s.outputs;
   size_t left = all, ky = row.first, output = 0;
@@ -162,7 +190,7 @@ HWY_NOINLINE void AddRowOfImage(const ConvArgs& args, const RowOfImage& row, siz
     RowPairs pairs;
     for (size_t i = 0; i < count; ++i) {
       const size_t place = row.ring + (row.ring < ky ? s.kernel_h : 0) - ky;
-      pairs.weights[i] = args.panels + ky * taps + output;
+      pairs.weights[i] = args.panels + ky * taps + first + output;
       pairs.sums[i] = sums + (place * s.outputs + output) * (kRowVectors * kPixelLane);
       if (++output == s.outputs) {
         output = 0;
@@ -171,9 +199,37 @@ HWY_NOINLINE void AddRowOfImage(const ConvArgs& args, const RowOfImage& row, siz
     }
     left -= count;
     if (vectors == 2) {
-      AddSomePairs<2, V>(count, pairs, planes, plane, s);
+      AddSomePairs<2, V>(count, pairs, planes);
     } else {
-      AddSomePairs<1, V>(count, pairs, planes, plane, s);
+      AddSomePairs<1, V>(count, pairs, planes);
+    }
+  }
+}
+
+template <class V>
+HWY_NOINLINE void AddRowOfImage(const ConvArgs& args, const RowOfImage& row, size_t vectors,
+                                float* sums) {
+  const Conv2dShape& s = *args.shape;
+  HWY_ALIGN float data[kPlaneFloats];
+  const bool for_taps = TransposesForTaps(s, vectors);
+  const size_t apart = for_taps ? vectors * kPixelLane : RowPlane(s, vectors);
+  // As many channels at a time as there is room for, in nearly equal parts: four or more, as the
+  // last are transposed with some of those before.
+  const size_t most = kPlaneFloats / kPixelLane / (vectors == 2 ? 2 : 1);
+  const size_t parts = for_taps ? QuotientUp(s.channels, most) : 1;
+  const size_t taps = for_taps ? s.kernel_w : 1;
+  for (size_t kx = 0; kx < taps; ++kx) {
+    size_t c = 0;
+    for (size_t left = parts; left != 0; --left) {
+      const size_t channels = left == 1 ? s.channels - c : QuotientUp(s.channels - c, left);
+      for (size_t next = 0; next < apart; next += kPixelLane) {
+        const size_t column = std::min(next, apart - kPixelLane);
+        TransposePixels<V>(At(row.data, c), args.x.pixel_stride, row.width, row.at + kx + column,
+                           channels, apart, data + column);
+      }
+      const Planes planes = {data, apart, channels, for_taps ? 1 : s.kernel_w};
+      AddPlanes<V>(args, row, vectors, planes, (kx * s.channels + c) * kPanel, sums);
+      c += channels;
     }
   }
 }

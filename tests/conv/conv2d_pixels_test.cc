@@ -43,8 +43,8 @@ TEST(Conv2dPixels, EveryDistance) {
   }
 }
 
-// Up to four outputs of many inputs, whose rows are transposed: one vector of pixels and two, sums
-// in one group and several, images lower than the kernel, any padding.
+// Up to four outputs of many inputs, whose rows are transposed, at once or for each tap: one vector
+// of pixels and two, sums in one group and several, images lower than the kernel, any padding.
 TEST(Conv2dPixels, UpToFourOutputsOfManyInputs) {
   Random random(__LINE__);
   struct Kernel {
@@ -52,7 +52,7 @@ TEST(Conv2dPixels, UpToFourOutputsOfManyInputs) {
   };
   size_t i = 0;
   for (size_t outputs = 1; outputs <= 4; ++outputs) {
-    for (const size_t channels : {4, 7, 9, 30, 49, 64, 112}) {
+    for (const size_t channels : {4, 7, 9, 30, 49, 64, 113, 226}) {
       for (const Kernel& kernel :
            {Kernel{3, 3}, {5, 5}, {7, 7}, {9, 9}, {3, 5}, {9, 2}, {1, 9}, {1, 1}, {4, 4}}) {
         ConvCase c{.shape = {.outputs = outputs,
