@@ -228,5 +228,33 @@ TEST(Conv2dPixels, WithDilation) {
   }
 }
 
+// The same of groups, in strips and in tall tiles.
+TEST(Conv2dPixels, GroupsWithDilation) {
+  Random random(__LINE__);
+  size_t i = 0;
+  for (const size_t size : {3, 4, 8, 16}) {
+    for (const size_t groups : {2, 3, 4, 8}) {
+      for (const size_t dilation : {2, 3}) {
+        for (const size_t kernel : {1, 3}) {
+          ConvCase c{.shape = Square(3, size * groups, size * groups, groups),
+                     .images = 1 + i % 2,
+                     .height = dilation * 6 + i % 3,
+                     .width = dilation * (7 + i * 5 % 9) + i % 2,
+                     .has_bias = i % 3 != 0,
+                     .data = kAllData[i % 3],
+                     .layout = i};
+          c.shape.kernel_h = kernel;
+          c.shape.dilation_h = c.shape.dilation_w = dilation;
+          const size_t high = dilation * (kernel - 1) / 2;
+          c.shape.padding = {high, high, dilation - i % 5 / 4, dilation};
+          ++i;
+          CheckConv(c, random);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lanefuse::test
