@@ -224,13 +224,13 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
   const bool one = outputs <= lanes;
   // Shallow sums do not hide that parts of vectors end by way of memory.
   const size_t depth = DepthOf(s);
-  if (depth < kDeepSum && outputs % TallLanes(outputs) != 0) return false;
+  if (depth < DeepSum(one) && outputs % TallLanes(outputs) != 0) return false;
   if (kVectorRegisters == 32) return width > (one ? kRowTileOneVectorTable : kRowTile);
   const size_t least = s.groups == 1 ? 7 : 9;  // pixels: groups of eight would take 1.03 with 7
   if (one) return Quotient(width, QuotientUp(width, kRowTileOneVector)) >= least;
   constexpr size_t kMostDepth = 256;  // 14x14x64 would take 1.02
   // Seven pixels are tiles of four and three.
-  return s.groups == 1 && outputs == 2 * lanes && depth >= kDeepSum && depth <= kMostDepth &&
+  return s.groups == 1 && outputs == 2 * lanes && depth >= DeepSum(one) && depth <= kMostDepth &&
          width >= 4 && width != 7;
 }
 
@@ -267,8 +267,9 @@ HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
   const size_t lanes = hn::Lanes(DF());
   const bool copied = kCopiedTiles && outputs == lanes &&
                       (kRowTileOneVector - 1 + s.kernel_w) * channels <= kCopiedFloats;
-  return outputs % lanes == 0 && outputs > 8 && pixels >= kLeastTall && DepthOf(s) >= kDeepSum &&
-         GainsByTallTiles(s, pixels) && (copied || s.padding.left <= across);
+  return outputs % lanes == 0 && outputs > 8 && pixels >= kLeastTall &&
+         DepthOf(s) >= DeepSum(outputs <= lanes) && GainsByTallTiles(s, pixels) &&
+         (copied || s.padding.left <= across);
 }
 
 // Whether a convolution with dilation runs as several without (ConvPhases). Not with a tensor that

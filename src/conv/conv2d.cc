@@ -55,7 +55,7 @@ size_t ConvRowTile(ConvArgs& args) {
   const size_t outputs = GroupOutputs(s);
   if (GainsByTallTiles(s, width)) {
     const size_t tall = outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
-    if (FitsTallTiles(args)) return tiles(TileKind::kTall, tall);
+    if (FitsTallTiles(args, DeepSum(outputs <= lanes))) return tiles(TileKind::kTall, tall);
     const bool one = outputs <= lanes && outputs > lanes / 2;
     if (kCopiedTiles && one && FitsCopiedTiles(args, tall, lanes)) {
       return tiles(TileKind::kCopied, tall);

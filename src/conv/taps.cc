@@ -334,7 +334,7 @@ bool FitsCopiedTiles(const ConvArgs& args, size_t most, size_t lanes) {
          (pixels - 1 + s.kernel_w) * channels <= kCopiedFloats;
 }
 
-bool FitsTallTiles(const ConvArgs& args) {
+bool FitsTallTiles(const ConvArgs& args, size_t deep) {
   constexpr size_t kLeastRun = 4;     // what a tile of one vector takes at a time
   constexpr size_t kLeastDepth = 9;   // 3x3x1: 0.81 to 0.98 of the time
   constexpr size_t kLeastWidth = 40;  // 28 and 32 pixels take 1.01 to 1.44, 48 take 0.97 to 1.01
@@ -347,7 +347,7 @@ bool FitsTallTiles(const ConvArgs& args) {
   // At the border each tap is a run of its own, and shallow sums do not hide that. 1x1 with stride
   // 2 would take 0.95 to 1.06, while deep ones take 0.75 to 1.00.
   const bool one_tap = s.kernel_h * s.kernel_w == 1;
-  if (depth < kDeepSum && (one_tap || !joined || args.y.width < kLeastWidth)) return false;
+  if (depth < deep && (one_tap || !joined || args.y.width < kLeastWidth)) return false;
   if (s.padding.left > s.stride_w || channels > kZeroRun || args.y.width < 2) return false;
   // Where the last tap of the last pixel but one lies.
   const size_t at = (args.y.width - 2) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
