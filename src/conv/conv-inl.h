@@ -236,22 +236,26 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
 
 // Whether a convolution with dilation that is not depthwise gains as several without. With few
 // channels each tap would be a short run of its own, and rows of the image are copied instead:
-// 64x64x1 takes 0.27 to 0.30 of the time, 64x64x3 0.45 to 0.56, 64x64x8 0.59 to 0.88. With more,
-// few pixels of a phase have taps left or right of the image, and tiles are tall: 64x64x16 with 16
-// outputs 0.69 (AVX512) and 0.86 (AVX2), 64x64x32 with 32 outputs 0.88 (AVX512). Others would take
-// 1.0 to 1.25. Groups of four and, with 32 registers, of eight have strips (28x28x64: 0.40 to 0.46
-// and 0.56), those of sixteen tall tiles (0.79).
+// 64x64x1 takes 0.27 to 0.30 of the time, 64x64x3 0.45 to 0.56, 12x12x4 0.65 to 0.74, 64x64x8 0.59
+// to 0.88. With more, few pixels of a phase have taps left or right of the image, and tiles are
+// tall: 64x64x16 with 16 outputs 0.69 (AVX512) and 0.86 (AVX2), 64x64x32 with 32 outputs 0.88
+// (AVX512). Others would take 1.0 to 1.25. Groups of four and, with 32 registers, of eight have
+// strips (28x28x64: 0.40 to 0.46 and 0.56), those of sixteen tall tiles (0.79).
 HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
-  constexpr size_t kLeastWidth = 7, kLeastTall = 12;
+  constexpr size_t kLeastTall = 12;
   const Conv2dShape& s = *args.shape;
   const size_t channels = GroupChannels(s), outputs = GroupOutputs(s);
   const size_t down = s.kernel_h > 1 ? s.dilation_h : 1;
   const size_t across = s.kernel_w > 1 ? s.dilation_w : 1;
   const size_t rows = Quotient(std::min(args.x.height, args.y.height), down);
   const size_t pixels = Quotient(std::min(args.x.width, args.y.width), across);
-  // What is copied has the padding above and below with it.
-  if (pixels < std::max(kLeastWidth, 2 * s.kernel_w)) return false;
-  if (s.kernel_h > 1 && rows < 2 * s.kernel_h) return false;
+  // What is copied has the padding with it; up to four channels gain in any case.
+  const bool four = s.groups == 1 && channels <= 4;
+  const size_t kernels = four ? 1 : 2;
+  constexpr size_t kLeastWork = 2048;  // of a phase: what it costs to begin
+  if (rows * pixels * outputs * DepthOf(s) < kLeastWork) return false;
+  if (pixels < std::max<size_t>(four ? 4 : 7, kernels * s.kernel_w)) return false;
+  if (s.kernel_h > 1 && rows < kernels * s.kernel_h) return false;
   if (s.groups > 1) {
     const bool three = s.kernel_h == 3 && s.kernel_w == 3;
     const bool strips = three && s.padding.top <= down && s.padding.left <= across;
@@ -261,7 +265,7 @@ HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
     }
     if (kVectorRegisters != 32) return false;
     if (alike && channels == 8) return strips;
-  } else if (channels <= (s.kernel_h == 1 && outputs <= kPanel ? 16 : 12)) {
+  } else if (channels <= (s.kernel_h == 1 && outputs > 8 && outputs <= kPanel ? 16 : 12)) {
     return s.kernel_h * (kRowTile - 1 + s.kernel_w) * channels <= Patch::kFloats;
   }
   const size_t lanes = hn::Lanes(DF());
