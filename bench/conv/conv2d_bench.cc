@@ -146,6 +146,21 @@ Geometry Pointwise(size_t size, size_t in, size_t out, size_t stride = 1) {
   return Square(size, in, out, 1, stride);
 }
 
+// A row of pixels and a kernel of one row.
+Geometry Signal(size_t width, size_t in, size_t out, size_t kernel, size_t groups,
+                size_t dilation = 1) {
+  const size_t pad = dilation * (kernel - 1) / 2;
+  return {1,
+          width,
+          {.outputs = out,
+           .channels = in,
+           .kernel_h = 1,
+           .kernel_w = kernel,
+           .dilation_w = dilation,
+           .groups = groups,
+           .padding = {.left = pad, .right = pad}}};
+}
+
 void AddShape(Suite& suite, const std::string& epilogue, const Geometry& geometry) {
   // Networks share layers: each is measured once.
   const std::string name = Text("conv/", epilogue, "/f32/", geometry.Name());
@@ -223,6 +238,18 @@ void AddConv(Suite& suite) {
   AddShape(suite, "bias", Square(48, 64, 3, 3, 1));
   AddShape(suite, "bias_relu", Square(28, 16, 32, 5, 1));
   AddShape(suite, "bias_relu", Square(20, 64, 64, 5, 1, 4));
+  AddShape(suite, "bias", Square(64, 128, 1, 3, 1));
+  AddShape(suite, "bias", Square(75, 80, 2, 5, 1));
+
+  // Signals, as in conformers and temporal networks; few channels with dilation, and groups.
+  AddShape(suite, "bias_relu", Signal(512, 256, 256, 15, 256));
+  AddShape(suite, "bias_relu", Signal(250, 512, 512, 9, 512));
+  AddShape(suite, "bias_relu", Signal(1000, 64, 64, 31, 64));
+  AddShape(suite, "bias_relu", Signal(1000, 64, 64, 3, 4));
+  AddShape(suite, "bias_relu", Signal(1000, 32, 32, 3, 1, 4));
+  AddShape(suite, "bias_relu", Square(64, 3, 16, 3, 1, 1, 2));
+  AddShape(suite, "bias_relu", Square(64, 16, 16, 3, 1, 1, 2));
+  AddShape(suite, "bias_relu", Square(28, 64, 64, 3, 1, 16, 2));
 }
 [[maybe_unused]] const bool kAdded = Suite::AddFamily(AddConv);
 
