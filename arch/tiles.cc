@@ -21,6 +21,8 @@ constexpr arch::TargetTiles TilesFor(size_t lanes) {
   const size_t sums = 64 / lanes;  // the virtual lanes of src/common/lanes64-inl.h
   const size_t strips = kDepthwiseStrips && !kStripsByRows ? 3 * StripPixels(1) : kRowTile;
   const size_t depthwise = kDepthwiseStrips ? 1 : kDepthwiseVectors;
+  const size_t pairs = kPairsOfRows ? 2 * PairWidth(kRowTile) : kRowTile;
+  const size_t signals = kSignalTaps != 0 ? kSignalPixels : kRowTile;
   const size_t two_rows = kVectorTile > kVectorTileTwoRows ? kVectorTile : kVectorTileTwoRows;
   result.tiles = {{
       {"dot", "a row", 1, sums, 1},
@@ -32,6 +34,8 @@ constexpr arch::TargetTiles TilesFor(size_t lanes) {
       {"conv", "dense", kRowTile, kVectorTile, 1},
       {"conv", "depthwise", kRowTile, kVectorTile, 1},
       {"conv", "depthwise, 3x3", strips, depthwise, 1},
+      {"conv", "depthwise, 5x5 and 7x7", pairs, kPairsOfRows ? 1 : kDepthwiseVectors, 1},
+      {"conv", "depthwise, one row of taps", signals, kSignalTaps != 0 ? 1 : kDepthwiseVectors, 1},
       {"softmax", "sum of a row", 1, sums, 1},
       {"elementwise", "a step", 1, 1, 1},
   }};

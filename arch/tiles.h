@@ -21,7 +21,7 @@ struct TargetTiles {
   int64_t bits = 0;  // Highway's target
   size_t lanes = 0;  // floats in a vector; 0: known only on a CPU that has the target
   size_t registers = 0;
-  std::array<Tile, 11> tiles{};  // empty where `lanes` is 0
+  std::array<Tile, 13> tiles{};  // empty where `lanes` is 0
 };
 
 // One entry for each target of Highway that is built in, best first.
