@@ -95,6 +95,19 @@ inline Conv2dShape Dilated(Conv2dShape s, size_t dilation) {
   return s;
 }
 
+// Padding as much as keeps the size, more and on one side, or none and a larger image, in turn.
+inline void PadInTurn(size_t i, ConvCase& c) {
+  Conv2dShape& s = c.shape;
+  const size_t high = s.dilation_h * (s.kernel_h - 1), wide = s.dilation_w * (s.kernel_w - 1);
+  s.padding = {high / 2, high - high / 2, wide / 2, wide - wide / 2};
+  if (i % 4 == 1) s.padding = {high + 1, 0, 0, wide + 2};
+  if (i % 4 == 2) {
+    s.padding = {};
+    c.height += high;
+    c.width += wide;
+  }
+}
+
 // As many outputs as channels.
 inline Conv2dShape Depthwise(size_t channels, size_t stride = 1, size_t kernel = 3) {
   return Strided(Square(kernel, channels, channels, channels), stride);
