@@ -246,6 +246,10 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   args.down = args.y.height;
   args.across = args.y.width;
   args.tiles = QuotientUp(args.across, most);
+  // What is left to RunRest goes by tiles, which phases are not.
+  if (args.phases && args.y.height == 1 && args.chain->rest == 0) {
+    args.tiles = std::min(s.kernel_w > 1 ? s.dilation_w : 1, args.across);
+  }
   bool one_row = false;
   if (flat && IsPointwise(s)) {
     const bool rows_meet = x.height <= 1 || x.row_stride == x.width * x.pixel_stride;

@@ -116,7 +116,8 @@ inline bool IsDilated(const Conv2dShape& s) {
   return (s.kernel_h > 1 && s.dilation_h > 1) || (s.kernel_w > 1 && s.dilation_w > 1);
 }
 
-// Units (rows of outputs) [begin, end) of a convolution with dilation (ConvArgs::phases).
+// Units [begin, end) of a convolution with dilation (ConvArgs::phases): rows of outputs, or phases
+// of the only row.
 void ConvPhases(const ConvArgs& args, size_t begin, size_t end);
 
 // A tile of output pixels: `pixels` neighbours of one output row.

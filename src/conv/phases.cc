@@ -24,10 +24,10 @@ Phase PhaseOf(size_t output, size_t padding, size_t distance, size_t size) {
 
 }  // namespace
 
-// Units (rows of pixels) [begin, end): outputs as far apart as taps are read no inputs of those
-// between. Depthwise, 33x33x960 with a distance of two takes 0.68 to 0.80 of the time, 14x14x512
-// 0.57 to 0.78, a distance of twelve 0.32 to 0.53, rows of 1000 pixels 0.33 to 0.98; dense:
-// GainsByPhases.
+// Units (rows of pixels, or phases of the only row) [begin, end): outputs as far apart as taps are
+// read no inputs of those between. Depthwise, 33x33x960 with a distance of two takes 0.68 to 0.80
+// of the time, 14x14x512 0.57 to 0.78, a distance of twelve 0.32 to 0.53, rows of 1000 pixels 0.33
+// to 0.98; dense: GainsByPhases.
 void ConvPhases(const ConvArgs& args, size_t begin, size_t end) {
   Conv2dShape shape = *args.shape;
   const size_t down = shape.kernel_h > 1 ? shape.dilation_h : 1;
@@ -44,13 +44,19 @@ void ConvPhases(const ConvArgs& args, size_t begin, size_t end) {
   part.y.row_stride *= down;
   part.x.pixel_stride *= across;
   part.y.pixel_stride *= across;
-  for (size_t unit = begin, rows; unit < end; unit += rows) {
-    const size_t image = Quotient(unit, y.height);
-    const size_t row = unit - image * y.height;
-    rows = std::min(end - unit, y.height - row);
+  for (size_t unit = begin, units; unit < end; unit += units) {
+    // Whole rows; or some of the phases of one row (CutTiles).
+    const size_t line = Quotient(unit, args.tiles);
+    const size_t image = Quotient(line, y.height);
+    const size_t row = line - image * y.height;
+    const bool whole = args.tiles == 1;
+    const size_t first = unit - line * args.tiles;
+    units = std::min(end - unit, whole ? y.height - row : args.tiles - first);
+    const size_t rows = whole ? units : 1;
+    const size_t last = whole ? std::min(across, y.width) : first + units;
     for (size_t r = 0; r < std::min(down, rows); ++r) {
       const Phase below = PhaseOf(row + r, padding.top, down, x.height);
-      for (size_t p = 0; p < std::min(across, y.width); ++p) {
+      for (size_t p = first; p < last; ++p) {
         const Phase beside = PhaseOf(p, padding.left, across, x.width);
         shape.padding = {.top = below.padding, .left = beside.padding};
         part.x.data = At(x.data, image * x.image_stride + below.first * x.row_stride +
