@@ -153,9 +153,9 @@ constexpr size_t kWideKernel = 8;           // or taps would be first ones and l
 constexpr size_t kWideKernelOfOneRow = 24;  // 1x15 would take 1.0 to 1.3
 
 // Depthwise kernels of one row, but those of three, five and seven taps: so many pixels, a block of
-// taps, and a vector of the image are all registers but one. 1x512x256 with 15 taps takes 0.48
-// (AVX512) and 0.46 (AVX2) of the time of tiles whose addresses are looked up, 9 taps 0.59 to 0.71,
-// 4 taps 0.67 to 0.88, 31 taps 0.71 to 0.80 of wide tiles. 0: no such tiles.
+// taps, and a vector of the image are 15 of 16 registers, or 23 of 32. 1x512x256 with 15 taps takes
+// 0.48 (AVX512) and 0.46 (AVX2) of the time of tiles whose addresses are looked up, 9 taps 0.59 to
+// 0.71, 4 taps 0.67 to 0.88, 31 taps 0.71 to 0.80 of wide tiles. 0: no such tiles.
 constexpr size_t kSignalTaps = kSmallCode ? 0 : kVectorRegisters == 32 ? 8 : 4;
 constexpr size_t kSignalPixels = kVectorRegisters == 32 ? 14 : 10;
 constexpr size_t kSignalColumns = 56;  // that are copied at the padding: 3.5 KB

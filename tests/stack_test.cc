@@ -115,36 +115,50 @@ class StackOfCalls : public testing::Test {
     return v;
   }
 
-  // Padded, behind chains of each kind; by default as many outputs as channels.
-  void CheckConv2d(size_t side, size_t channels, size_t groups, size_t kernel, size_t stride,
-                   size_t outputs = 0) {
-    const size_t p = kernel / 2;
-    if (outputs == 0) outputs = channels;
-    const Conv2dShape shape{.outputs = outputs,
-                            .channels = channels,
-                            .kernel_h = kernel,
-                            .kernel_w = kernel,
-                            .stride_h = stride,
-                            .stride_w = stride,
-                            .groups = groups,
-                            .padding = {p, p, p, p}};
-    const std::vector<float> w = Floats(outputs * kernel * kernel * channels / groups);
+  // Behind chains of each kind, with padding that keeps the size at stride 1.
+  void CheckConv2d(Conv2dShape shape, size_t height, size_t width) {
+    const size_t high = shape.dilation_h * (shape.kernel_h - 1) / 2;
+    const size_t wide = shape.dilation_w * (shape.kernel_w - 1) / 2;
+    shape.padding = {high, high, wide, wide};
+    const auto size = [](size_t input, size_t pad, size_t kernel, size_t dilation, size_t stride) {
+      return (input + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
+    };
+    const size_t rows = size(height, high, shape.kernel_h, shape.dilation_h, shape.stride_h);
+    const size_t columns = size(width, wide, shape.kernel_w, shape.dilation_w, shape.stride_w);
+    const size_t terms = shape.kernel_h * shape.kernel_w * shape.channels / shape.groups;
+    const std::vector<float> w = Floats(shape.outputs * terms);
     std::vector<std::byte> bytes(PackedConv2d::Bytes(shape));
     PackedConv2d packed;
     ASSERT_TRUE(PackedConv2d::Pack(shape, w, {}, {}, bytes, packed).ok());
-    const std::vector<float> x = Floats(side * side * channels);
-    const size_t out_side = (side - 1) / stride + 1;
-    std::vector<float> y(out_side * out_side * outputs);
-    const ImageView<const float> in(x.data(), side, side, channels);
-    const ImageView<float> out(y.data(), out_side, out_side, outputs);
-    const ChainData data(out_side * out_side, outputs, 3);
-    SCOPED_TRACE(std::to_string(groups) + " groups, kernel " + std::to_string(kernel) +
-                 ", stride " + std::to_string(stride));
+    const std::vector<float> x = Floats(height * width * shape.channels);
+    std::vector<float> y(rows * columns * shape.outputs);
+    const ImageView<const float> in(x.data(), height, width, shape.channels);
+    const ImageView<float> out(y.data(), rows, columns, shape.outputs);
+    const ChainData data(rows * columns, shape.outputs, 3);
+    SCOPED_TRACE(std::to_string(shape.channels) + " to " + std::to_string(shape.outputs) + " in " +
+                 std::to_string(shape.groups) + " groups, kernel " +
+                 std::to_string(shape.kernel_h) + "x" + std::to_string(shape.kernel_w) +
+                 ", stride " + std::to_string(shape.stride_w) + ", dilation " +
+                 std::to_string(shape.dilation_w));
     Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, Epilogue().Act(Relu()), out); });
     for (const Chain& chain : FewChains()) {
       const Epilogue epilogue = data.FusedImage(chain, out);
       Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, out); });
     }
+  }
+  // Square, and by default as many outputs as channels.
+  void CheckConv2d(size_t side, size_t channels, size_t groups, size_t kernel, size_t stride,
+                   size_t outputs = 0, size_t dilation = 1) {
+    CheckConv2d({.outputs = outputs == 0 ? channels : outputs,
+                 .channels = channels,
+                 .kernel_h = kernel,
+                 .kernel_w = kernel,
+                 .stride_h = stride,
+                 .stride_w = stride,
+                 .dilation_h = dilation,
+                 .dilation_w = dilation,
+                 .groups = groups},
+                side, side);
   }
 
   Random random{__LINE__};
@@ -193,9 +207,23 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   // Vectors of pixels, three in a tile, and of two pixels.
   for (const size_t groups : {1, 8}) CheckConv2d(48, 8, groups, 3, 1);
   CheckConv2d(48, 30, 1, 5, 1, 3);     // transposed rows
+  CheckConv2d(24, 130, 1, 3, 1, 2);    // the same for each tap
   CheckConv2d(kSide, 3, 1, 3, 1, 16);  // columns
   // Last vectors that overlap, with the most weights that are copied, and wide kernels.
   for (const size_t kernel : {7, 9}) CheckConv2d(kSide, 20, 20, kernel, 1);
+  // Phases: copied rows, tall tiles, strips of groups, depthwise of each kind.
+  for (const size_t outputs : {16, 40}) CheckConv2d(24, 3, 1, 3, 1, outputs, 2);
+  for (const size_t groups : {1, 2, 4, 8})
+    CheckConv2d(30, groups == 1 ? 16 : 32, groups, 3, 1, 0, 2);
+  for (const size_t kernel : {3, 5, 7, 9}) CheckConv2d(30, 20, 20, kernel, 1, 0, 2);
+  // Signals, with the most columns that are copied, and in phases.
+  for (const size_t dilation : {1, 2}) {
+    for (const size_t kernel : {9, 43}) {
+      CheckConv2d(
+          {.outputs = 20, .channels = 20, .kernel_w = kernel, .dilation_w = dilation, .groups = 20},
+          1, 170);
+    }
+  }
   const std::vector<float> x = Floats(kSide * kSide * kChannels);
   std::vector<float> y(x.size());
   const ImageView<const float> in(x.data(), kSide, kSide, kChannels);

@@ -237,12 +237,15 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
 // Whether a convolution with dilation that is not depthwise gains as several without. With few
 // channels each tap would be a short run of its own, and rows of the image are copied instead:
 // 64x64x1 takes 0.27 to 0.30 of the time, 64x64x3 0.45 to 0.56, 12x12x4 0.65 to 0.74, 64x64x8 0.59
-// to 0.88. With more, few pixels of a phase have taps left or right of the image, and tiles are
-// tall: 64x64x16 with 16 outputs 0.69 (AVX512) and 0.86 (AVX2), 64x64x32 with 32 outputs 0.88
-// (AVX512). Others would take 1.0 to 1.25. Groups of four and, with 32 registers, of eight have
-// strips (28x28x64: 0.40 to 0.46 and 0.56), those of sixteen tall tiles (0.79).
+// to 0.88, 64x64x12 with 24 outputs 0.79 and 0.92 (AVX512, AVX2), 1x1000x16 with 16 0.84 (AVX512).
+// With more, few pixels of a phase have taps left or right of the image, and tiles are tall:
+// 64x64x16 with 16 outputs 0.69 and 0.86, 64x64x32 with 32 0.88 (AVX512). Narrow phases, whose
+// taps are padding for the most part, and others would take 1.0 to 1.3. Groups of four have strips
+// (28x28x64: 0.40 and 0.47), those of sixteen tall tiles (0.80, AVX512); strips of eight, 0.56, are
+// left out, as they would take more stack than is stated.
 HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
-  constexpr size_t kLeastTall = 12;
+  constexpr size_t kLeastTall = 12;    // pixels: 24 channels with 8 would take 1.06
+  constexpr size_t kLeastWork = 2048;  // multiply-adds: what it costs to begin a phase
   const Conv2dShape& s = *args.shape;
   const size_t channels = GroupChannels(s), outputs = GroupOutputs(s);
   const size_t down = s.kernel_h > 1 ? s.dilation_h : 1;
@@ -252,22 +255,18 @@ HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
   // What is copied has the padding with it; up to four channels gain in any case.
   const bool four = s.groups == 1 && channels <= 4;
   const size_t kernels = four ? 1 : 2;
-  constexpr size_t kLeastWork = 2048;  // of a phase: what it costs to begin
   if (rows * pixels * outputs * DepthOf(s) < kLeastWork) return false;
   if (pixels < std::max<size_t>(four ? 4 : 7, kernels * s.kernel_w)) return false;
   if (s.kernel_h > 1 && rows < kernels * s.kernel_h) return false;
-  if (s.groups > 1) {
-    const bool three = s.kernel_h == 3 && s.kernel_w == 3;
-    const bool strips = three && s.padding.top <= down && s.padding.left <= across;
-    const bool alike = channels == outputs;
-    if (alike && channels == 4) {
-      return strips || (s.kernel_h == 1 && s.kernel_w == 3 && pixels >= kLeastTall);
-    }
-    if (kVectorRegisters != 32) return false;
-    if (alike && channels == 8) return strips;
-  } else if (channels <= (s.kernel_h == 1 && outputs > 8 && outputs <= kPanel ? 16 : 12)) {
+  if (s.groups == 1 &&
+      channels <= (s.kernel_h == 1 && outputs > 8 && outputs <= kPanel ? 16 : 12)) {
     return s.kernel_h * (kRowTile - 1 + s.kernel_w) * channels <= Patch::kFloats;
   }
+  if (s.groups > 1 && channels == 4 && outputs == 4) {
+    if (s.kernel_h == 1) return s.kernel_w == 3 && pixels >= kLeastTall;
+    return s.kernel_h == 3 && s.kernel_w == 3 && s.padding.top <= down && s.padding.left <= across;
+  }
+  if (s.groups > 1 && kVectorRegisters != 32) return false;
   const size_t lanes = hn::Lanes(DF());
   const bool copied = kCopiedTiles && outputs == lanes &&
                       (kRowTileOneVector - 1 + s.kernel_w) * channels <= kCopiedFloats;
@@ -276,11 +275,11 @@ HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
          (copied || s.padding.left <= across);
 }
 
-// Whether a convolution with dilation runs as several without (ConvPhases). Not with a tensor that
-// the chain adds: its pixels would have to be as far apart.
+// Whether a convolution with dilation (IsDilated) runs as several without (ConvPhases). Not with a
+// tensor that the chain adds: its pixels would have to be as far apart.
 HWY_INLINE bool RunsInPhases(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
-  if (kSmallCode || !IsDilated(s) || s.stride_h != 1 || s.stride_w != 1) return false;
+  if (kSmallCode || s.stride_h != 1 || s.stride_w != 1) return false;
   if (!args.chain->in_registers || args.chain->add != nullptr) return false;
   return args.plan == ConvPlan::kDepthwise || GainsByPhases(args);
 }

@@ -28,6 +28,8 @@ void ConvDenseF32(const ConvArgs& args, size_t begin, size_t end) {
   ConvDense(args, begin, end);
 }
 
+bool ConvInPhases(const ConvArgs& args) { return RunsInPhases(args); }
+
 // The most pixels that a tile may have, and whether tiles are tall, or go down strips.
 size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
@@ -37,8 +39,6 @@ size_t ConvRowTile(ConvArgs& args) {
     args.kind = kind;
     return most;
   };
-  args.phases = RunsInPhases(args);
-  if (args.phases) return width;
   if (args.plan == ConvPlan::kDepthwise) return DepthwiseRowTile(args);
   if (UsesGroupStrips(args)) {
     if (args.plan == ConvPlan::kDense) args.plan = ConvPlan::kEights;
@@ -76,6 +76,7 @@ HWY_AFTER_NAMESPACE();
 namespace lanefuse {
 
 HWY_EXPORT(ConvDenseF32);
+HWY_EXPORT(ConvInPhases);
 HWY_EXPORT(ConvRowTile);
 
 namespace {
@@ -124,7 +125,11 @@ struct ConvPart {
   size_t tiles;     // all
   bool by_outputs;  // the units to share out are kPartOutputs outputs of all tiles, not tiles
   void operator()(size_t begin, size_t end) const {
-    if (!by_outputs) return RunUnits(kernel, args, begin, end);
+    if (by_outputs) return RunOutputs(begin, end);
+    RunUnits(kernel, args, begin, end);
+  }
+  // Its copy of the arguments is no part of other calls' stack.
+  HWY_NOINLINE void RunOutputs(size_t begin, size_t end) const {
     ConvArgs part = args;
     part.n0 = begin * kPartOutputs;
     part.n1 = std::min(end * kPartOutputs, args.n1);
@@ -160,8 +165,9 @@ size_t ChooseTiles(ConvArgs& args, int target) {
   };
   if (IsDilated(s)) {
     // Each phase chooses for itself.
-    const size_t most = choose(target);
-    if (args.phases) return most;
+    args.target = target;
+    args.phases = HWY_DISPATCH_TABLE(ConvInPhases)[target](args);
+    if (args.phases) return args.y.width;
   }
   const int narrow = arch::NarrowIndex(target);
   if (args.plan == ConvPlan::kGrouped && narrow != target) {

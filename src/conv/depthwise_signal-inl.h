@@ -31,21 +31,16 @@ HWY_INLINE void AddSignalColumn(V x, const V* w, SignalSums<V>& s, std::index_se
   (AddSignalTap<kColumn, kTap>(x, w, s), ...);
 }
 
-// Columns kColumn and up of a block of kTaps taps: every fourth has an address, `a`.
+// Columns kColumn and up of a block of kTaps taps; `a` is the last with an address.
 template <size_t kColumn, size_t kTaps, class V>
 HWY_INLINE void AddSignalColumns(const float* a, const StripSteps& steps, const V* w,
                                  SignalSums<V>& s) {
-  constexpr size_t kIndex = kColumn % 4;
-  const float* column = kIndex == 0   ? a
-                        : kIndex == 1 ? a + steps.one
-                        : kIndex == 2 ? a + steps.two
-                                      : a + steps.three;
-  V x = hn::LoadU(hn::DFromV<V>(), column);
+  V x = hn::LoadU(hn::DFromV<V>(), ColumnOf<kColumn>(a, steps));
   // Loaded once: GCC would make it the operand of each multiply-add.
   if constexpr (kTaps > 1) asm("" : "+v"(x.raw));
   AddSignalColumn<kColumn>(x, w, s, Indices<kTaps>());
   if constexpr (kColumn + 2 < kSignalPixels + kTaps) {
-    const float* next = kIndex == 3 ? Below(a, 2 * steps.two) : a;
+    const float* next = kColumn % 4 == 3 ? Below(a, 2 * steps.two) : a;
     AddSignalColumns<kColumn + 1, kTaps>(next, steps, w, s);
   }
 }

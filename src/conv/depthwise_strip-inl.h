@@ -108,14 +108,10 @@ struct StripVector {
   HWY_INLINE void AddColumns(const StripRow& from, const float* at, const Weights& weights,
                              Sums& oldest, Sums& middle, Sums& newest) const {
     constexpr bool kLast = kColumn + 1 == kColumns;
-    // Every fourth column has an address; those between are indices from it.
     constexpr size_t kIndex = kColumn == 0 ? 0 : (kColumn - 1) % 4;
-    const float* column = kColumn == 0  ? from.first
-                          : kLast       ? from.last
-                          : kIndex == 0 ? at
-                          : kIndex == 1 ? at + steps.one
-                          : kIndex == 2 ? at + steps.two
-                                        : at + steps.three;
+    const float* column = kColumn == 0 ? from.first
+                          : kLast      ? from.last
+                                       : ColumnOf<kIndex>(at, steps);
     V x = kPairs && kColumn == 0 ? hn::MaskedLoad(first_live, D(), column)
           : kPairs && kLast      ? hn::MaskedLoad(last_live, D(), column)
                                  : hn::LoadU(D(), column);

@@ -36,6 +36,16 @@ HWY_INLINE StripSteps StepsOf(size_t one) {
   return {one, two, three};
 }
 
+// The column kIndex % 4 columns behind `at`. Every fourth has an address; those between are
+// indices.
+template <size_t kIndex>
+HWY_INLINE const float* ColumnOf(const float* at, const StripSteps& steps) {
+  if constexpr (kIndex % 4 == 1) return at + steps.one;
+  if constexpr (kIndex % 4 == 2) return at + steps.two;
+  if constexpr (kIndex % 4 == 3) return at + steps.three;
+  return at;
+}
+
 // Of all channels.
 struct Strip {
   StripRow top;                        // the row of the image that its first taps meet

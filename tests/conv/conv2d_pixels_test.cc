@@ -205,8 +205,8 @@ TEST(Conv2dPixels, WithDilation) {
                                .dilation_h = down,
                                .dilation_w = across},
                      .images = 1 + i % 2,
-                     .height = 1 + i * 3 % 7,
-                     .width = across * (6 + i % 11) + i % 5,
+                     .height = down * (1 + i * 3 % (2 * kernel_h + 3)) + i % 2,
+                     .width = across * (4 + i * 7 % 17) + i % 5,
                      .has_bias = i % 2 == 0,
                      .data = kAllData[i % 3],
                      .layout = i};
