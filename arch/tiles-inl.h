@@ -26,30 +26,43 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 // with 8 outputs. Tables of addresses have 8 rows.
 constexpr size_t kRowTileOneVectorTable = kSmallCode ? kRowTile : 8;
 
-// One or two vectors of outputs have tiles that walk down their rows, those at the border too
-// (src/common/tall_tile-inl.h). With 32 registers they have up to 16 and 12 rows: 32x32x16 with 16
-// outputs 0.84 of the time, 16x16x32 with 32 outputs 0.94. With 16 registers, 12 and 6 rows: 8
-// outputs 0.92 to 0.99, groups of eight 0.79 to 0.97, 32x32x16 with 16 outputs 0.96 and 8 to 11
-// pixels in a row 0.87 to 0.90. First layers gain where rows are wide: 96x96x3 with 8 outputs and
-// stride 2 takes 0.83 to 0.93, 224x224x3 with 16 or 32 outputs 0.94 to 1.00; 28x28x1 would take
-// 1.35. 1x1, whose tiles read each input once, has as few rows as others: 112x112x32 with 16
-// outputs would take 1.18.
+// One run of memory for each row has tiles of up to 12 rows of one vector.
+constexpr size_t kRowTileOneVector =
+    kSmallCode || kVectorRegisters == 32 ? kRowTileOneVectorTable : 12;
+
+// One or two vectors of outputs have tiles that walk down their rows and leave out what these find
+// in the padding (src/common/tall_tile-inl.h). Against others of their time, AVX-512: 32x32x16 with
+// 16 outputs 0.84, 16x16x32 with 32 outputs 0.94, 20x20x16 with 16 outputs of 5x5 taps 0.63, 6x6x16
+// with 32 outputs of 3x3 0.81 and of 7x7 0.62; AVX2: 8 outputs 0.92 to 0.99, 6x6x16 with 8 outputs
+// 0.76, groups of eight 0.67 to 0.97, 32x32x16 with 16 outputs 0.96 and 8 to 11 pixels in a row
+// 0.87 to 0.90. First layers gain where rows are wide: 96x96x3 with 8 outputs and stride 2 takes
+// 0.83 to 0.93, 224x224x3 with 16 or 32 outputs 0.94 to 1.00; 28x28x1 would take 1.35. 1x1, whose
+// tiles read each input once, has as few rows as others: 112x112x32 with 16 outputs would take
+// 1.18.
 constexpr bool kTallTiles = !kSmallCode;
-constexpr size_t kRowTileOneVector = kSmallCode               ? kRowTileOneVectorTable
-                                     : kVectorRegisters == 32 ? 16
-                                                              : 12;
-constexpr size_t kRowTileTwoVectors = kTallTiles && kVectorRegisters == 32 ? 12 : kRowTile;
+constexpr size_t kTallRows = kVectorRegisters == 32 ? 24 : 12;
+constexpr size_t kTallRowsTwoVectors = kTallRows / 2;
+
+// Heights of tall tiles share code by fours: a row that may not be there costs a comparison, and
+// steps of 12 multiply-adds have no time for it. The same holds for rows at either end that find a
+// tap in the padding.
+template <size_t kVectors>
+constexpr bool kShortSteps = kVectorRegisters == 16 && kVectors == 2;
+template <size_t kVectors>
+constexpr size_t kTallGrain = kShortSteps<kVectors> ? 1 : 4;
+template <size_t kVectors>
+constexpr size_t kTallPadding = kShortSteps<kVectors> ? 1 : 4;
+
+// Rows that a tall tile finds from one address. With an index, a multiply-add whose operand is in
+// memory is two micro-operations instead of one; a load is not.
+template <size_t kVectors>
+constexpr size_t kTallNear = kBroadcastOperands&& kVectors == 1 ? 1 : 3;
 
 // Terms of a sum from which on tall tiles gain wherever they can run, with one vector of outputs or
 // two: 3x3x8 takes 0.82 to 0.94 of the time; AVX512, 16 outputs: 28x28x6 0.78, 32x32x5 0.82,
 // 1x200x128 in groups of 16 with three taps 0.82, while 32 outputs of 36 terms would take 1.02 to
 // 1.09; AVX2, 48 terms, 1.02 to 1.26.
 constexpr size_t DeepSum(bool one) { return kVectorRegisters != 32 ? 64 : one ? 32 : 48; }
-
-// Whether tall tiles of one vector copy rows of the image where more than a pixel of a row may be
-// padding (src/common/copied_tile-inl.h). 16 outputs of 16 channels with 5x5 taps: 28x28 0.88 to
-// 0.91 of the time, 9x9 0.76, four groups on 20x20 0.78; two vectors would take 0.93 to 0.97.
-constexpr bool kCopiedTiles = kTallTiles && kVectorRegisters == 32;
 
 // Whether a tile that looks up addresses leaves out single rows in the padding: 3x3 on images 7 to
 // 28 pixels wide take 0.94 to 0.99 of the time. Narrower tiles lose by the branches, 1.02 to 1.2,

@@ -22,10 +22,14 @@ namespace lanefuse::HWY_NAMESPACE {
 
 // Eight sums hide the latency of the adder only if none ever waits, and more than eight rows have
 // no registers for their addresses. So one address goes down the rows, a few steps of k at a time,
-// whose weights stay in registers: with AVX-512, where inputs are operands in memory, 16 rows of
-// one vector are 64 multiply-adds for 68 loads in four steps. The first row and the last have
-// addresses of their own, so that they may lie in the padding: tiles at the border look up nothing.
-// Up to eight outputs have vectors of eight lanes, with all of those registers.
+// whose weights stay in registers: with AVX-512, where inputs are operands in memory, 24 rows of
+// one vector are 96 multiply-adds for 100 loads in four steps. Rows that find a tap in the padding
+// are left out, at either end by a comparison for each, so that tiles at the border look up nothing
+// and do less. Up to eight outputs have vectors of eight lanes, with all of those registers.
+//
+// A tap is a few hundred cycles or less. What it begins with must not wait for its multiply-adds'
+// predecessors: addresses come from a table that is made once for a tile, and nothing passes
+// through vector registers on its way to an address.
 
 // Arrays of vectors, which scalable targets do not have: they never come here.
 template <size_t kRows, size_t kVectors, class V>
@@ -57,6 +61,22 @@ HWY_INLINE T& InMemory(T& variable) {
   return variable;
 }
 
+template <size_t kRow>
+using RowIndex = std::integral_constant<size_t, kRow>;
+
+// Calls `row` for kRows rows with whether it is one of [begin, end); not at all behind them. begin
+// <= kTallPadding<kVectors>; as many may be missing at the end, beside those of a lower tile.
+template <size_t kRow, size_t kRows, size_t kVectors, class Row>
+HWY_INLINE void TallRows(size_t begin, size_t end, const Row& row) {
+  if constexpr (kRow < kRows) {
+    if constexpr (kRow + kTallPadding<kVectors> + kTallGrain < kVectors >> kRows) {
+      if (end <= kRow) return;
+    }
+    row(RowIndex<kRow>(), kRow >= kTallPadding<kVectors> || begin <= kRow);
+    TallRows<kRow + 1, kRows, kVectors>(begin, end, row);
+  }
+}
+
 template <class V, size_t... kVector>
 HWY_INLINE void TallStep(V a, const V* w, V* c, std::index_sequence<kVector...>) {
   ((c[kVector] = Fma(a, w[kVector], c[kVector])), ...);
@@ -68,28 +88,15 @@ HWY_INLINE void TallRow(const float* a, const V (*w)[kVectors], V* c,
   (TallStep(hn::Set(hn::DFromV<V>(), a[kStep]), w[kStep], c, Indices<kVectors>()), ...);
 }
 
-// Row kRow, at `a`, and those below; the last at `last`.
-template <size_t kRow, size_t kSteps, size_t kRows, size_t kVectors, class V>
-HWY_INLINE void TallRows(const float* a, size_t stride, const float* last,
-                         const TallWeights<kSteps, kVectors, V>& w,
-                         TallSums<kRows, kVectors, V>& c) {
-  TallRow<kVectors>(a, w.step, c.row[kRow], Indices<kSteps>());
-  if constexpr (kRow + 2 < kRows) {
-    TallRows<kRow + 1>(Below(a, stride), stride, last, w, c);
-  } else {
-    TallRow<kVectors>(last, w.step, c.row[kRow + 1], Indices<kSteps>());
-  }
-}
-
 template <size_t kVectors, class V, size_t... kVector>
 HWY_INLINE void LoadStep(const float* b, size_t apart, V* w, std::index_sequence<kVector...>) {
   ((w[kVector] = hn::LoadU(hn::DFromV<V>(), b + kVector * apart)), ...);
 }
 
-// kSteps steps of k of all rows, from weights b on.
+// kSteps steps of k of rows [begin, end), row 0 at `a`, from weights b on.
 template <size_t kSteps, size_t kRows, size_t kVectors, class V>
-HWY_INLINE void TallSteps(const float* first, const float* second, size_t stride, const float* last,
-                          const float* b, size_t apart, TallSums<kRows, kVectors, V>& c) {
+HWY_INLINE void TallSteps(const float* a, size_t stride, size_t begin, size_t end, const float* b,
+                          size_t apart, TallSums<kRows, kVectors, V>& c) {
   TallWeights<kSteps, kVectors, V> w;
   LoadStep<kVectors>(b, apart, w.step[0], Indices<kVectors>());
   if constexpr (kSteps > 1) {
@@ -99,30 +106,54 @@ HWY_INLINE void TallSteps(const float* first, const float* second, size_t stride
     LoadStep<kVectors>(b + 2 * kPanel, apart, w.step[2], Indices<kVectors>());
     LoadStep<kVectors>(b + 3 * kPanel, apart, w.step[3], Indices<kVectors>());
   }
-  TallRow<kVectors>(first, w.step, c.row[0], Indices<kSteps>());
-  TallRows<1>(second, stride, last, w, c);
+  asm volatile("" : "+r"(a));
+  TallRows<0, kRows, kVectors>(
+      begin,
+      end, [&]<size_t kRow>(RowIndex<kRow>, bool inside) HWY_ATTR __attribute__((always_inline)) {
+        constexpr size_t kNear = kRow % kTallNear<kVectors>;
+        if (inside) TallRow<kVectors>(a + kNear * stride, w.step, c.row[kRow], Indices<kSteps>());
+        if constexpr (kRow + 1 < kRows && kNear + 1 == kTallNear<kVectors>) {
+          a = Below(a, kTallNear<kVectors> * stride);
+        }
+      });
+}
+
+// Calls `each` for every sum: loops of 24 steps would not be unrolled, and sums be in memory.
+template <size_t kRows, size_t kVectors, class V, class Each, size_t... kRow>
+HWY_INLINE void EachTallRow(TallSums<kRows, kVectors, V>& c, const Each& each,
+                            std::index_sequence<kRow...>) {
+  (each(c.row[kRow][0], 0), ...);
+  if constexpr (kVectors > 1) (each(c.row[kRow][kVectors - 1], 1), ...);
+}
+template <size_t kRows, size_t kVectors, class V, class Each>
+HWY_INLINE void EachTall(TallSums<kRows, kVectors, V>& c, const Each& each) {
+  EachTallRow(c, each, Indices<kRows>());
 }
 
 // Whether a sum is -0, which is the least integer.
 template <size_t kRows, size_t kVectors, class V>
-HWY_INLINE bool NegativeZero(const TallSums<kRows, kVectors, V>& c) {
+HWY_INLINE bool NegativeZero(TallSums<kRows, kVectors, V>& c) {
   const hn::RebindToSigned<hn::DFromV<V>> di;
   auto least = hn::BitCast(di, c.row[0][0]);
-  for (const auto& row : c.row) {
-    for (const V& sum : row) least = hn::Min(least, hn::BitCast(di, sum));
-  }
+  EachTall(
+      c, [&](V & sum, size_t) HWY_ATTR
+      __attribute__((always_inline)) { least = hn::Min(least, hn::BitCast(di, sum)); });
   return !hn::AllFalse(di, hn::Eq(least, hn::Set(di, hwy::LimitsMin<int32_t>())));
 }
 
-// Adds rows of memory, `stride` apart, from row kRow on.
-template <size_t kRow, size_t kRows, size_t kVectors, class V>
-HWY_INLINE void AddTall(const float* from, size_t stride, TallSums<kRows, kVectors, V>& c) {
-  const hn::DFromV<V> d;
-  c.row[kRow][0] = hn::Add(c.row[kRow][0], hn::LoadU(d, from));
-  if constexpr (kVectors > 1) {
-    c.row[kRow][1] = hn::Add(c.row[kRow][1], hn::LoadU(d, from + hn::Lanes(d)));
-  }
-  if constexpr (kRow + 1 < kRows) AddTall<kRow + 1>(Below(from, stride), stride, c);
+// Adds the first `rows` rows of memory, `stride` apart.
+template <size_t kRows, size_t kVectors, class V>
+HWY_INLINE void AddTall(const float* from, size_t stride, size_t rows,
+                        TallSums<kRows, kVectors, V>& c) {
+  TallRows<0, kRows, kVectors>(
+      0, rows, [&]<size_t kRow>(RowIndex<kRow>, bool) HWY_ATTR __attribute__((always_inline)) {
+        const hn::DFromV<V> d;
+        c.row[kRow][0] = hn::Add(c.row[kRow][0], hn::LoadU(d, from));
+        if constexpr (kVectors > 1) {
+          c.row[kRow][1] = hn::Add(c.row[kRow][1], hn::LoadU(d, from + hn::Lanes(d)));
+        }
+        if constexpr (kRow + 1 < kRows) from = Below(from, stride);
+      });
 }
 
 template <size_t kRow, size_t kRows, size_t kVectors, class V>
@@ -132,10 +163,22 @@ HWY_INLINE void StoreTall(float* y, size_t stride, const TallSums<kRows, kVector
   if constexpr (kVectors > 1) hn::StoreU(c.row[kRow][1], d, y + hn::Lanes(d));
   if constexpr (kRow + 1 < kRows) StoreTall<kRow + 1>(Below(y, stride), stride, c);
 }
-
-// Finishes a tile `row` rows below `out`, where `f` is, and moves on to the tile below.
 template <size_t kRows, size_t kVectors, class V>
-HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row,
+HWY_INLINE void StoreTallRows(float* y, size_t stride, size_t rows,
+                              const TallSums<kRows, kVectors, V>& c) {
+  TallRows<0, kRows, kVectors>(
+      0, rows, [&]<size_t kRow>(RowIndex<kRow>, bool) HWY_ATTR __attribute__((always_inline)) {
+        const hn::DFromV<V> d;
+        hn::StoreU(c.row[kRow][0], d, y);
+        if constexpr (kVectors > 1) hn::StoreU(c.row[kRow][1], d, y + hn::Lanes(d));
+        if constexpr (kRow + 1 < kRows) y = Below(y, stride);
+      });
+}
+
+// Finishes a tile of `rows` rows, `row` rows below `out`, where `f` is, and moves on to the tile
+// below.
+template <size_t kRows, size_t kVectors, class V>
+HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row, size_t rows,
                            TallSums<kRows, kVectors, V>& c) {
   const hn::DFromV<V> d;
   const size_t cols = kVectors * hn::Lanes(d);
@@ -143,120 +186,104 @@ HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row,
   if (__builtin_expect_with_probability(inside, 1, 0.9999)) {
     V bias[kVectors];
     LoadStep<kVectors>(f.bias, hn::Lanes(d), bias, Indices<kVectors>());
-    for (auto& sums : c.row) {
-      for (size_t v = 0; v < kVectors; ++v) sums[v] = hn::Add(sums[v], bias[v]);
-    }
-    if (f.add != nullptr) AddTall<0>(f.add, f.add_stride, c);
+    EachTall(
+        c, [&](V & sum, size_t v) HWY_ATTR
+        __attribute__((always_inline)) { sum = hn::Add(sum, bias[v]); });
+    if (f.add != nullptr) AddTall(f.add, f.add_stride, rows, c);
     const V lo = hn::Set(d, f.lo);
     const V hi = hn::Set(d, f.hi);
-    for (auto& sums : c.row) {
-      for (V& v : sums) v = MinKeepNaN(MaxKeepNaN(v, lo), hi);
-    }
-    StoreTall<0>(f.y, f.y_stride, c);
+    EachTall(
+        c, [&](V & sum, size_t) HWY_ATTR
+        __attribute__((always_inline)) { sum = MinKeepNaN(MaxKeepNaN(sum, lo), hi); });
+    StoreTallRows(f.y, f.y_stride, rows, c);
   } else {
     HWY_ALIGN float tile[kRows * kVectors * kPanel];
-    StoreTall<0>(tile, cols, c);
-    FinishCopied(out, f, row, 0, kRows, tile, cols);
+    StoreTallRows(tile, cols, rows, c);
+    FinishCopied(out, f, row, 0, rows, tile, cols);
   }
-  f.Advance(kRows);
+  f.Advance(rows);
 }
 
-// Which tap a tile has come to. It stays in memory (InMemory), or each tap would begin with hardly
-// a multiply-add left to do: 3x3 taps of eight channels take 0.87 of the time.
+// Where a tile has come to. It stays in memory (InMemory), or each tap would begin with hardly a
+// multiply-add left to do: 3x3 taps of eight channels take 0.87 of the time.
 struct TallWalk {
-  const Taps* taps;
-  size_t ky, kx;
+  size_t ky, last;
   const float* row;  // what the first pixel reads as tap 0 of row ky
-  const float* tap;  // as tap kx
-  size_t down;       // to the next pixel, or 0 above and below the image
-  size_t across;     // to the next tap, the same
-
-  // All but kx and what StartTallRow sets: shallow sums would take 1.02 to 1.07 of the time.
-  TallWalk(const Taps& of, size_t tile)
-      : taps(&of),
-        ky(of.run.first),
-        row(At(of.data, tile * of.tile_step + of.run.first * of.step_h)) {}
 };
 
-HWY_INLINE void StartTallRow(TallWalk& at) {
-  const Taps& taps = *at.taps;
-  const bool outside = at.ky < taps.rows.first || at.ky >= taps.rows.last;
-  at.tap = outside ? kZeros : at.row;
-  at.down = outside ? 0 : taps.stride;
-  at.across = outside ? 0 : taps.step_w;
-  at.row = At(at.row, taps.step_h);
-}
-
-// `count` tiles, taps.tile_step apart, of kRows rows each. In taps left of taps.taps the first row
-// lies in the padding, in those right of it the last; in taps above or below taps.rows all rows do.
+// `count` tiles, taps.tile_step apart, of `rows` rows each. Taps that rows find in the padding
+// (taps.edge, taps.rows) are left out: they add 0 * w, with a finite w nothing but to -0. Whether a
+// sum is -0 in the end, so that the tile, which is then the only one, must run again.
 template <size_t kRows, size_t kVectors, class V>
-LANEFUSE_ONE_COPY HWY_NOINLINE void TallTiles(const Taps& taps, const TileWeights& weights,
-                                              const TileOut& out, size_t count) {
-  // Four vectors of weights beside 16 or 24 sums, two beside 12.
+LANEFUSE_ONE_COPY HWY_NOINLINE bool TallTilesOf(size_t rows, const Taps& taps,
+                                                const TileWeights& weights, const TileOut& out,
+                                                size_t count) {
+  // Four vectors of weights beside 24 sums, two beside 12.
   constexpr size_t kSteps = (kVectorRegisters == 32 ? 4 : 2) / kVectors;
   const hn::DFromV<V> d;
   Finish finish(out);
   const size_t apart = kVectors == 1 ? 0 : weights.Vector(1) - weights.first;
-  bool keep_padding = false;
+  const size_t length = taps.length, down = taps.stride;
+  const TapRows whole{0, 0, rows};
+  const TapRows* const first = taps.edge == nullptr ? &whole : taps.edge;
+  const TapRows* const last = first + (taps.edge == nullptr ? 1 : taps.kernel_w);
   size_t tile = 0;
   do {
     TallSums<kRows, kVectors, V> c;
-    for (auto& row : c.row) {
-      for (V& sum : row) sum = hn::Zero(d);
-    }
-    TallWalk at(taps, tile);
-    const float* b = weights.first + at.ky * taps.kernel_w * taps.length * kPanel;
-    const size_t end = keep_padding ? taps.kernel_h : std::min(taps.run.last, taps.kernel_h);
-    for (; at.ky < end; ++at.ky) {
-      StartTallRow(InMemory(at));
-      for (at.kx = 0; at.kx < InMemory(at).taps->kernel_w; ++at.kx) {
-        const size_t down = at.down;
-        const float* first = at.kx < at.taps->taps.first ? kZeros : at.tap;
-        const float* second = At(at.tap, down);
-        const float* last = at.kx >= at.taps->taps.last ? kZeros : At(at.tap, (kRows - 1) * down);
-        const size_t length = at.taps->length;
-        at.tap = At(at.tap, at.across);
-        InMemory(at);
+    EachTall(
+        c, [&](V & sum, size_t) HWY_ATTR __attribute__((always_inline)) { sum = hn::Zero(d); });
+    TallWalk at;
+    at.ky = taps.rows.first;
+    at.last = std::min(taps.rows.last, taps.kernel_h);
+    at.row = At(taps.data, tile * taps.tile_step + at.ky * taps.step_h);
+    const float* b = weights.first + at.ky * taps.kernel_w * length * kPanel;
+    for (; at.ky < InMemory(at).last; ++at.ky) {
+      const float* const row = at.row;
+      for (const TapRows* tap = first; tap != last; ++tap) {
+        const size_t begin = tap->begin, end = tap->end;
+        const float* a = At(row, tap->offset);
+        if (begin >= end) {
+          b += length * kPanel;
+          continue;
+        }
         size_t k = 0;
 #pragma GCC unroll 1
         for (; k + kSteps <= length; k += kSteps, b += kSteps * kPanel) {
-          TallSteps<kSteps>(first + k, second + k, down, last + k, b, apart, c);
+          TallSteps<kSteps>(a + k, down, begin, end, b, apart, c);
         }
 #pragma GCC unroll 1
         for (; k < length; ++k, b += kPanel) {
-          TallSteps<1>(first + k, second + k, down, last + k, b, apart, c);
+          TallSteps<1>(a + k, down, begin, end, b, apart, c);
         }
       }
+      at.row = At(row, taps.step_h);
     }
-    if (end < taps.kernel_h && NegativeZero(c)) {
-      keep_padding = true;
-      --tile;  // once more
-      continue;
-    }
-    keep_padding = false;
-    FinishTall(out, finish, tile * kRows, c);
+    if (taps.edge != nullptr && NegativeZero(c)) return true;
+    FinishTall(out, finish, tile * rows, rows, c);
   } while (++tile < count);
+  return false;
 }
 
-// Tiles of kRows rows and less, down to kLeast.
-template <size_t kRows, size_t kLeast, size_t kVectors, class V>
-HWY_INLINE void TallTilesOf(size_t rows, const Taps& taps, const TileWeights& weights,
-                            const TileOut& out, size_t count) {
-  if constexpr (kRows > kLeast) {
-    if (rows != kRows) {
-      return TallTilesOf<kRows - 1, kLeast, kVectors, V>(rows, taps, weights, out, count);
-    }
-  }
-  TallTiles<kRows, kVectors, V>(taps, weights, out, count);
-}
-
-// The heights that rows of more pixels than a tile's are cut into.
+// The code of so many rows, or of a few more.
 template <size_t kVectors, class V>
-HWY_INLINE void RunTallTiles(size_t rows, const Taps& taps, const TileWeights& weights,
-                             const TileOut& out, size_t count) {
-  constexpr size_t kMost = kVectors == 1 ? kRowTileOneVector : kRowTileTwoVectors;
-  constexpr size_t kLeast = kVectorRegisters == 32 ? kMost / 2 : kVectors == 1 ? 7 : 4;
-  TallTilesOf<kMost, kLeast, kVectors, V>(rows, taps, weights, out, count);
+HWY_NOINLINE bool TallTiles(size_t rows, const Taps& taps, const TileWeights& weights,
+                            const TileOut& out, size_t count) {
+  if constexpr (kVectors == 1) {
+    if (rows <= 8) return TallTilesOf<8, kVectors, V>(rows, taps, weights, out, count);
+    if constexpr (kTallRows > 12) {
+      if (rows > 20) return TallTilesOf<24, kVectors, V>(rows, taps, weights, out, count);
+      if (rows > 16) return TallTilesOf<20, kVectors, V>(rows, taps, weights, out, count);
+      if (rows > 12) return TallTilesOf<16, kVectors, V>(rows, taps, weights, out, count);
+    }
+    return TallTilesOf<12, kVectors, V>(rows, taps, weights, out, count);
+  } else if constexpr (kTallRowsTwoVectors > 6) {
+    if (rows <= 8) return TallTilesOf<8, kVectors, V>(rows, taps, weights, out, count);
+    return TallTilesOf<12, kVectors, V>(rows, taps, weights, out, count);
+  } else {
+    if (rows <= 4) return TallTilesOf<4, kVectors, V>(rows, taps, weights, out, count);
+    if (rows == 5) return TallTilesOf<5, kVectors, V>(rows, taps, weights, out, count);
+    return TallTilesOf<6, kVectors, V>(rows, taps, weights, out, count);
+  }
 }
 
 // Whether `rows` rows of `cols` <= 8 or 16 outputs gain by that where a single vector is left of
@@ -274,7 +301,7 @@ HWY_INLINE bool LastIsTall(size_t rows, size_t cols, size_t depth) {
 template <class V>
 HWY_NOINLINE void RunTallRows(size_t rows, const Taps& of, const TileWeights& weights,
                               const TileOut& to) {
-  const size_t tiles = QuotientUp(rows, kRowTileOneVector);
+  const size_t tiles = QuotientUp(rows, kTallRows);
   const size_t height = Quotient(rows, tiles);
   const size_t higher = rows - height * tiles;  // tiles with one row more
   Taps taps = of;
@@ -282,7 +309,7 @@ HWY_NOINLINE void RunTallRows(size_t rows, const Taps& of, const TileWeights& we
   const auto run = [&](size_t each, size_t count) HWY_ATTR {
     if (count == 0) return;
     taps.tile_step = each * taps.stride;
-    RunTallTiles<1, V>(each, taps, weights, out, count);
+    TallTiles<1, V>(each, taps, weights, out, count);
     taps.data += each * count * taps.stride;
     out.y += each * count * out.y_stride;
     out.pos.pixel += each * count;

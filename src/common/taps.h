@@ -19,12 +19,11 @@ inline const float* At(const float* data, size_t by) {
   return reinterpret_cast<const float*>(reinterpret_cast<uintptr_t>(data) + by * sizeof(float));
 }
 
-// Columns of a row of an image, copied with the padding, so that the taps of a row are one run.
-struct RowCopy {
-  float* to;
-  size_t columns, channels;
-  size_t first, last;  // the columns in the image
-  size_t step;         // floats from one to the next there
+// A tap of a row at the border of an image: its distance from tap 0, and the rows [begin, end) of a
+// tile that find it inside.
+struct TapRows {
+  static constexpr size_t kTaps = 24;  // of a row
+  size_t offset, begin, end;
 };
 
 struct Taps {
@@ -56,11 +55,9 @@ struct Taps {
 
   // The rows of taps, and the taps of a row, that add more than 0 * w with a finite w.
   Range rows{0, SIZE_MAX}, taps{0, SIZE_MAX};
-  // Of a tile at the border of an image: the distance of two taps, and the rows of taps that it
-  // runs. Those left out lie above or below the image, and add 0 * w: nothing, where w is finite
-  // and the sum is not -0.
-  size_t step_w = 0;
-  Range run{0, SIZE_MAX};
+  // Of a tall tile at the border of an image: the taps of a row, kernel_w of them. Null: a row is
+  // one run, which all rows of the tile find.
+  const TapRows* edge = nullptr;
 
   size_t columns = 0;  // of the table
   bool border = false;

@@ -7,7 +7,6 @@
 #define LANEFUSE_SRC_CONV_CONV_INL_H_
 #endif
 
-#include "src/common/copied_tile-inl.h"
 #include "src/common/partition.h"
 #include "src/common/run_tiles-inl.h"
 #include "src/common/tall_tile-inl.h"
@@ -151,13 +150,25 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   }
 }
 
-// RunTallTiles of one width.
-using TallRun = void (*)(size_t rows, const Taps& taps, const TileWeights& weights,
+// TallTiles of one width.
+using TallRun = bool (*)(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, size_t count);
-template <size_t kVectors, class V>
-HWY_NOINLINE void RunTall(size_t rows, const Taps& taps, const TileWeights& weights,
-                          const TileOut& out, size_t count) {
-  RunTallTiles<kVectors, V>(rows, taps, weights, out, count);
+
+// A tile that has a sum of -0: once more, with the padding.
+HWY_NOINLINE inline void PaddedTile(const ConvArgs& args, const ConvTile& t, size_t channel,
+                                    const TileWeights& weights, TileOut out) {
+  RunTable table = TableFor(args, channel, GroupChannels(*args.shape));
+  Taps taps;
+  taps.runs = &table;
+  table.Seek(t.image, t.row, t.pixel);
+  for (size_t rows = t.pixels; rows != 0;) {
+    const size_t piece = PieceOf(rows);
+    table.Take(piece);
+    RunWholeTiles<Source::kTable>(piece, taps, weights, out, 1);
+    out.y += piece * out.y_stride;
+    out.pos.pixel += piece;
+    rows -= piece;
+  }
 }
 
 // Units (tiles) [begin, end) of groups [g0, g1) in tall tiles.
@@ -168,30 +179,24 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
   const size_t outputs = GroupOutputs(s);
   const size_t panel = s.kernel_h * s.kernel_w * channels * kPanel;
   const size_t panels = outputs > kPanel ? 2 : 1;  // of a group
-  HWY_ALIGN float copied[kCopiedTiles ? kCopiedFloats : 1];
-  RowCopy copy;
-  copy.to = copied;
+  TapRows edge[TapRows::kTaps];
   TileCursor cursor(args, begin);
   while (begin < end) {
     const ConvTile& t = cursor.tile();
     Taps taps;
     size_t count = 1;
-    bool copies = false;
     if (StridedTaps(args, t, g0 * channels, channels, nullptr, taps) != Strided::kNot) {
       count = cursor.Together(end - begin, args.inner_end);
-    } else if (args.kind == TileKind::kCopied) {
-      copies = true;
-      CopiedTaps(args, t, g0 * channels, channels, copy, taps);
     } else {
       EdgeTaps(args, t, g0 * channels, channels, taps);
+      RowsOfTaps(args, t, edge);
+      taps.edge = edge;
     }
     for (size_t g = g0; g < g1; ++g) {
       const TileWeights weights{args.panels + g * panels * panel, panel};
       const TileOut out = ConvOut(args, t, g * outputs, outputs);
-      if (copies) {
-        if constexpr (kCopiedTiles) RunCopiedTile<VF>(t.pixels, taps, copy, weights, out);
-      } else {
-        run(t.pixels, taps, weights, out, count);
+      if (run(t.pixels, taps, weights, out, count)) {
+        PaddedTile(args, t, g * channels, weights, out);
       }
       taps.data = At(taps.data, channels);
     }
@@ -225,11 +230,12 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
   // Shallow sums do not hide that parts of vectors end by way of memory.
   const size_t depth = DepthOf(s);
   if (depth < DeepSum(one) && outputs % TallLanes(outputs) != 0) return false;
-  if (kVectorRegisters == 32) return width > (one ? kRowTileOneVectorTable : kRowTile);
-  const size_t least = s.groups == 1 ? 7 : 9;  // pixels: groups of eight would take 1.03 with 7
-  if (one) return Quotient(width, QuotientUp(width, kRowTileOneVector)) >= least;
+  // Four pixels of one vector would take 0.98 to 1.27.
+  constexpr size_t kLeast = 5;
+  if (one) return Quotient(width, QuotientUp(width, kTallRows)) >= kLeast;
+  if (kVectorRegisters == 32) return width > 1;
   constexpr size_t kMostDepth = 256;  // 14x14x64 would take 1.02
-  // Seven pixels are tiles of four and three.
+  // Seven pixels are tiles of four and three, which have no code.
   return s.groups == 1 && outputs == 2 * lanes && depth >= DeepSum(one) && depth <= kMostDepth &&
          width >= 4 && width != 7;
 }
@@ -268,11 +274,8 @@ HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
   }
   if (s.groups > 1 && kVectorRegisters != 32) return false;
   const size_t lanes = hn::Lanes(DF());
-  const bool copied = kCopiedTiles && outputs == lanes &&
-                      (kRowTileOneVector - 1 + s.kernel_w) * channels <= kCopiedFloats;
   return outputs % lanes == 0 && outputs > 8 && pixels >= kLeastTall &&
-         DepthOf(s) >= DeepSum(outputs <= lanes) && GainsByTallTiles(s, pixels) &&
-         (copied || s.padding.left <= across);
+         DepthOf(s) >= DeepSum(outputs <= lanes) && GainsByTallTiles(s, pixels);
 }
 
 // Whether a convolution with dilation (IsDilated) runs as several without (ConvPhases). Not with a
@@ -293,14 +296,14 @@ HWY_INLINE bool RunsInPhases(const ConvArgs& args) {
 // few times as possible, too (1x1 on AVX512: 0.88 to 0.97).
 HWY_NOINLINE inline void ConvDense(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kTallTiles) {
-    if (args.kind == TileKind::kTall || args.kind == TileKind::kCopied) {
+    if (args.kind == TileKind::kTall) {
       const size_t outputs = GroupOutputs(*args.shape);
       const size_t lanes = hn::Lanes(DF());
       if constexpr (kTallEights) {
         using VHalf = hn::Vec<hn::Half<DF>>;
-        if (TallLanes(outputs) < lanes) return ConvTall(args, begin, end, RunTall<1, VHalf>);
+        if (TallLanes(outputs) < lanes) return ConvTall(args, begin, end, TallTiles<1, VHalf>);
       }
-      return ConvTall(args, begin, end, outputs <= lanes ? RunTall<1, VF> : RunTall<2, VF>);
+      return ConvTall(args, begin, end, outputs <= lanes ? TallTiles<1, VF> : TallTiles<2, VF>);
     }
   }
   const Conv2dShape& s = *args.shape;

@@ -54,11 +54,9 @@ size_t ConvRowTile(ConvArgs& args) {
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
   if (GainsByTallTiles(s, width)) {
-    const size_t tall = outputs <= lanes ? kRowTileOneVector : kRowTileTwoVectors;
-    if (FitsTallTiles(args, DeepSum(outputs <= lanes))) return tiles(TileKind::kTall, tall);
-    const bool one = outputs <= lanes && outputs > lanes / 2;
-    if (kCopiedTiles && one && FitsCopiedTiles(args, tall, lanes)) {
-      return tiles(TileKind::kCopied, tall);
+    const bool one = outputs <= lanes;
+    if (FitsTallTiles(args, DeepSum(one), one ? kTallPadding<1> : kTallPadding<2>)) {
+      return tiles(TileKind::kTall, one ? kTallRows : kTallRowsTwoVectors);
     }
   }
   if (outputs > lanes) return kRowTile;

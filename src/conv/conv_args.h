@@ -40,7 +40,6 @@ ConvPlan PlanFor(const Conv2dShape& shape);
 enum class TileKind : uint8_t {
   kPlain,       // they do, or it is one run of memory
   kTall,        // src/common/tall_tile-inl.h
-  kCopied,      // the same, which copy rows of the image
   kColumns,     // inputs are broadcast once: column_tile-inl.h
   kPixelLanes,  // lanes are pixels: pixel_lanes-inl.h
   kPixelRows,   // the same, of many inputs: pixel_rows-inl.h
@@ -234,20 +233,16 @@ enum class Strided : uint8_t {
 Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                     Patch* patch, Taps& taps);
 
-// What a tall tile reads whose first row may lie left of the image, or its last right of it.
+// What a tile at the border reads that walks down its rows: where its first pixel finds tap 0, and
+// the rows of taps that lie in the image.
 void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels, Taps& taps);
-
-// The same of a tile that copies rows of the image with the padding, one for each row of taps, at
-// stride 1; whether tiles of at most `most` pixels do, with vectors of `lanes`.
-constexpr size_t kCopiedFloats = 512;
-void CopiedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-                RowCopy& copy, Taps& taps);
-bool FitsCopiedTiles(const ConvArgs& args, size_t most, size_t lanes);
+// Which of its pixels find each tap of a row in the image.
+void RowsOfTaps(const ConvArgs& args, const ConvTile& t, TapRows* edge);
 
 // Whether tall tiles can run the rows of an image, and gain: sums have `deep` terms, or rows of
-// taps are runs and rows of pixels wide, and no pixel but the first and the last has taps left or
-// right of the image.
-bool FitsTallTiles(const ConvArgs& args, size_t deep);
+// taps are runs and rows of pixels wide, and at most `padding` pixels at either end have taps
+// beside the image.
+bool FitsTallTiles(const ConvArgs& args, size_t deep, size_t padding);
 
 // For any dense tile. `leave_out` and `leave_out_rows`: as in RunTable::Kernel.
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out = false,

@@ -296,45 +296,26 @@ void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t ch
                                  first.x * image.pixel_stride + channel);
   taps.stride = s.stride_w * image.pixel_stride;
   taps.step_h = s.dilation_h * image.row_stride;
-  taps.step_w = s.dilation_w * image.pixel_stride;
-  // A variable: what has just been stored as two words would be loaded as one, and wait for them.
-  const Inside rows =
-      TapsInside(static_cast<ptrdiff_t>(first.y), s.kernel_h, s.dilation_h, image.height);
-  taps.rows = rows;
-  if (args.finite) taps.run = rows;
-  const ptrdiff_t x = static_cast<ptrdiff_t>(first.x);
-  const ptrdiff_t last = static_cast<ptrdiff_t>(first.x + (t.pixels - 1) * s.stride_w);
-  taps.taps = {TapsInside(x, s.kernel_w, s.dilation_w, image.width).first,
-               TapsInside(last, s.kernel_w, s.dilation_w, image.width).last};
+  taps.rows = TapsInside(static_cast<ptrdiff_t>(first.y), s.kernel_h, s.dilation_h, image.height);
 }
 
-void CopiedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
-                RowCopy& copy, Taps& taps) {
+void RowsOfTaps(const ConvArgs& args, const ConvTile& t, TapRows* edge) {
   const Conv2dShape& s = *args.shape;
-  EdgeTaps(args, t, channel, channels, taps);
-  copy.columns = ColumnsOf(s, t);
-  copy.channels = channels;
-  const ptrdiff_t x = static_cast<ptrdiff_t>(t.pixel - s.padding.left);
-  const Inside inside = TapsInside(x, copy.columns, 1, args.x.width);
-  copy.first = inside.first;
-  copy.last = inside.last;
-  copy.step = args.x.pixel_stride;
-  taps.length = s.kernel_w * channels;
-  taps.stride = channels;
+  const size_t across = s.dilation_w * args.x.pixel_stride;
+  // The first pixel whose tap, `ahead` columns further on, lies at column `at` or right of it.
+  const auto first = [&](size_t at, size_t ahead) {
+    const size_t to = at + s.padding.left;
+    const size_t from = t.pixel * s.stride_w + ahead;
+    if (to <= from) return size_t{0};
+    return std::min(s.stride_w == 1 ? to - from : QuotientUp(to - from, s.stride_w), t.pixels);
+  };
+  for (size_t kx = 0; kx < s.kernel_w; ++kx) {
+    const size_t begin = first(0, kx * s.dilation_w);
+    edge[kx] = {kx * across, begin, first(args.x.width, kx * s.dilation_w)};
+  }
 }
 
-bool FitsCopiedTiles(const ConvArgs& args, size_t most, size_t lanes) {
-  constexpr size_t kSteps = 4;  // that a tile takes at a time
-  const Conv2dShape& s = *args.shape;
-  const size_t channels = GroupChannels(s);
-  const bool runs = s.kernel_w > 1 && s.stride_w == 1 && s.dilation_w == 1 && channels >= lanes &&
-                    channels % kSteps == 0;
-  const size_t pixels = QuotientUp(args.y.width, QuotientUp(args.y.width, most));
-  return runs && channels <= kCopiedFloats && s.kernel_w <= kCopiedFloats &&
-         (pixels - 1 + s.kernel_w) * channels <= kCopiedFloats;
-}
-
-bool FitsTallTiles(const ConvArgs& args, size_t deep) {
+bool FitsTallTiles(const ConvArgs& args, size_t deep, size_t padding) {
   constexpr size_t kLeastRun = 4;     // what a tile of one vector takes at a time
   constexpr size_t kLeastDepth = 9;   // 3x3x1: 0.81 to 0.98 of the time
   constexpr size_t kLeastWidth = 40;  // 28 and 32 pixels take 1.01 to 1.44, 48 take 0.97 to 1.01
@@ -343,15 +324,20 @@ bool FitsTallTiles(const ConvArgs& args, size_t deep) {
   const size_t depth = DepthOf(s);
   if (IsPointwise(s) || depth < kLeastDepth) return false;
   const bool joined = s.dilation_w == 1 && args.x.pixel_stride == channels;
-  if (channels < kLeastRun && !joined) return false;
+  if (channels < kLeastRun && (!joined || s.padding.left > s.stride_w)) return false;
   // At the border each tap is a run of its own, and shallow sums do not hide that. 1x1 with stride
   // 2 would take 0.95 to 1.06, while deep ones take 0.75 to 1.00.
   const bool one_tap = s.kernel_h * s.kernel_w == 1;
   if (depth < deep && (one_tap || !joined || args.y.width < kLeastWidth)) return false;
-  if (s.padding.left > s.stride_w || channels > kZeroRun || args.y.width < 2) return false;
-  // Where the last tap of the last pixel but one lies.
-  const size_t at = (args.y.width - 2) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
-  return at < args.x.width + s.padding.left;
+  if (s.kernel_w > TapRows::kTaps) return false;
+  // What is left out may be no infinite weight.
+  const Padding& p = s.padding;
+  if (!args.finite && (p.top | p.bottom | p.left | p.right) != 0) return false;
+  if (p.left > padding * s.stride_w) return false;
+  // Where the last tap of the last pixel but so many lies.
+  if (args.y.width <= padding) return true;
+  const size_t at = (args.y.width - padding - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
+  return at < args.x.width + p.left;
 }
 
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out,
