@@ -199,7 +199,7 @@ HWY_INLINE void FinishTall(const TileOut& out, Finish& f, size_t row, size_t row
   } else {
     HWY_ALIGN float tile[kRows * kVectors * kPanel];
     StoreTallRows(tile, cols, rows, c);
-    FinishCopied(out, f, row, 0, rows, tile, cols);
+    FinishCopied(out, f, row, 0, rows, tile + out.skip, cols);
   }
   f.Advance(rows);
 }
@@ -224,9 +224,9 @@ LANEFUSE_ONE_COPY HWY_NOINLINE bool TallTilesOf(size_t rows, const Taps& taps,
   Finish finish(out);
   const size_t apart = kVectors == 1 ? 0 : weights.Vector(1) - weights.first;
   const size_t length = taps.length, down = taps.stride;
-  const TapRows whole{0, 0, rows};
-  const TapRows* const first = taps.edge == nullptr ? &whole : taps.edge;
-  const TapRows* const last = first + (taps.edge == nullptr ? 1 : taps.kernel_w);
+  const EdgeTap whole{0, 0, rows};
+  const EdgeTap* const first = taps.edge == nullptr ? &whole : taps.edge;
+  const EdgeTap* const last = first + (taps.edge == nullptr ? 1 : taps.kernel_w);
   size_t tile = 0;
   do {
     TallSums<kRows, kVectors, V> c;
@@ -239,7 +239,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE bool TallTilesOf(size_t rows, const Taps& taps,
     const float* b = weights.first + at.ky * taps.kernel_w * length * kPanel;
     for (; at.ky < InMemory(at).last; ++at.ky) {
       const float* const row = at.row;
-      for (const TapRows* tap = first; tap != last; ++tap) {
+      for (const EdgeTap* tap = first; tap != last; ++tap) {
         const size_t begin = tap->begin, end = tap->end;
         const float* a = At(row, tap->offset);
         if (begin >= end) {

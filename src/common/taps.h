@@ -21,7 +21,7 @@ inline const float* At(const float* data, size_t by) {
 
 // A tap of a row at the border of an image: its distance from tap 0, and the rows [begin, end) of a
 // tile that find it inside.
-struct TapRows {
+struct EdgeTap {
   static constexpr size_t kTaps = 24;  // of a row
   size_t offset, begin, end;
 };
@@ -57,7 +57,7 @@ struct Taps {
   Range rows{0, SIZE_MAX}, taps{0, SIZE_MAX};
   // Of a tall tile at the border of an image: the taps of a row, kernel_w of them. Null: a row is
   // one run, which all rows of the tile find.
-  const TapRows* edge = nullptr;
+  const EdgeTap* edge = nullptr;
 
   size_t columns = 0;  // of the table
   bool border = false;

@@ -7,6 +7,8 @@
 #define LANEFUSE_SRC_CONV_CONV_INL_H_
 #endif
 
+#include <cmath>
+
 #include "src/common/partition.h"
 #include "src/common/run_tiles-inl.h"
 #include "src/common/tall_tile-inl.h"
@@ -154,20 +156,37 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
 using TallRun = bool (*)(size_t rows, const Taps& taps, const TileWeights& weights,
                          const TileOut& out, size_t count);
 
-// A tile that has a sum of -0: once more, with the padding.
+// A tile that has a sum of -0: once more, with the padding, whose zeros may make it +0. `weights`:
+// of its first output.
 HWY_NOINLINE inline void PaddedTile(const ConvArgs& args, const ConvTile& t, size_t channel,
                                     const TileWeights& weights, TileOut out) {
-  RunTable table = TableFor(args, channel, GroupChannels(*args.shape));
-  Taps taps;
-  taps.runs = &table;
-  table.Seek(t.image, t.row, t.pixel);
-  for (size_t rows = t.pixels; rows != 0;) {
-    const size_t piece = PieceOf(rows);
-    table.Take(piece);
-    RunWholeTiles<Source::kTable>(piece, taps, weights, out, 1);
-    out.y += piece * out.y_stride;
-    out.pos.pixel += piece;
-    rows -= piece;
+  const Conv2dShape& s = *args.shape;
+  const ImageView<const float>& image = args.x;
+  const size_t channels = GroupChannels(s);
+  out.skip = 0;
+  HWY_ALIGN float sums[2 * kPanel];
+  for (size_t p = 0; p < t.pixels; ++p) {
+    for (size_t o = 0; o < out.cols; ++o) {
+      const float* w = weights.first + o / kPanel * weights.panel_stride + o % kPanel;
+      float sum = 0.0f;
+      for (size_t ky = 0; ky < s.kernel_h; ++ky) {
+        const size_t y = t.row * s.stride_h + ky * s.dilation_h - s.padding.top;
+        for (size_t kx = 0; kx < s.kernel_w; ++kx) {
+          const size_t x = (t.pixel + p) * s.stride_w + kx * s.dilation_w - s.padding.left;
+          const bool inside = y < image.height && x < image.width;
+          const float* a = inside ? image.data + t.image * image.image_stride +
+                                        y * image.row_stride + x * image.pixel_stride + channel
+                                  : nullptr;
+          for (size_t c = 0; c < channels; ++c, w += kPanel) {
+            sum = std::fma(inside ? a[c] : 0.0f, *w, sum);
+          }
+        }
+      }
+      sums[o] = sum;
+    }
+    FinishTile(out, 1, sums, 2 * kPanel);
+    out.y += out.y_stride;
+    ++out.pos.pixel;
   }
 }
 
@@ -178,8 +197,11 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
   const size_t channels = GroupChannels(s);
   const size_t outputs = GroupOutputs(s);
   const size_t panel = s.kernel_h * s.kernel_w * channels * kPanel;
-  const size_t panels = outputs > kPanel ? 2 : 1;  // of a group
-  TapRows edge[TapRows::kTaps];
+  // Where outputs are packed without regard to groups, those of one begin at any lane of a panel,
+  // and may end in the next. Eight lanes are read from there, or the last of the panel.
+  const bool lanes = args.plan == ConvPlan::kGrouped;
+  const size_t each = lanes ? outputs : QuotientUp(outputs, kPanel) * kPanel;
+  EdgeTap edge[EdgeTap::kTaps];
   TileCursor cursor(args, begin);
   while (begin < end) {
     const ConvTile& t = cursor.tile();
@@ -189,14 +211,21 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
       count = cursor.Together(end - begin, args.inner_end);
     } else {
       EdgeTaps(args, t, g0 * channels, channels, taps);
-      RowsOfTaps(args, t, edge);
+      EdgeRows(args, t, edge);
       taps.edge = edge;
     }
     for (size_t g = g0; g < g1; ++g) {
-      const TileWeights weights{args.panels + g * panels * panel, panel};
-      const TileOut out = ConvOut(args, t, g * outputs, outputs);
-      if (run(t.pixels, taps, weights, out, count)) {
-        PaddedTile(args, t, g * channels, weights, out);
+      for (size_t n = 0, cols; n < outputs; n += cols) {
+        const size_t lane = (g * each + n) % kPanel;
+        cols = lanes ? std::min(outputs - n, kPanel - lane) : outputs;
+        const TileWeights weights{args.panels + (g * each + n) / kPanel * panel + lane, panel};
+        TileWeights loaded = weights;
+        TileOut out = ConvOut(args, t, g * outputs + n, cols);
+        out.skip = lane - std::min(lane, kPanel / 2);
+        loaded.first -= out.skip;
+        if (run(t.pixels, taps, loaded, out, count)) {
+          PaddedTile(args, t, g * channels, weights, out);
+        }
       }
       taps.data = At(taps.data, channels);
     }
@@ -238,6 +267,21 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
   // Seven pixels are tiles of four and three, which have no code.
   return s.groups == 1 && outputs == 2 * lanes && depth >= DeepSum(one) && depth <= kMostDepth &&
          width >= 4 && width != 7;
+}
+
+// Whether groups that lie side by side in the lanes of panels, up to seven outputs each, gain by
+// tall tiles of their own. Lanes that look up their inputs are better where these are few channels,
+// of one vector of eight or two of sixteen, or the lanes all outputs: with two channels and outputs
+// tall tiles would take 3.0 (AVX2) and 4.4 (AVX512) of the time, with three 0.8 and 1.3. With six
+// they take 0.45 and 0.65, with eight and two outputs 0.25 and 0.35, with 32 and four 0.1.
+HWY_INLINE bool GroupsGainByTallTiles(const Conv2dShape& s) {
+  constexpr bool kWide = kVectorRegisters == 32;
+  constexpr size_t kChannels = 5, kOutputs = kWide ? 7 : 5;
+  const size_t lanes = hn::Lanes(DF());
+  const size_t channels = GroupChannels(s), outputs = GroupOutputs(s);
+  const size_t reach = QuotientUp(lanes, outputs) * channels;  // of a vector of outputs
+  const bool far = reach > (kWide ? 2 * lanes : lanes) && s.outputs >= lanes;
+  return kTallTiles && (channels >= kChannels || outputs >= kOutputs || far);
 }
 
 // Whether a convolution with dilation that is not depthwise gains as several without. With few

@@ -44,6 +44,10 @@ size_t ConvRowTile(ConvArgs& args) {
     if (args.plan == ConvPlan::kDense) args.plan = ConvPlan::kEights;
     return tiles(TileKind::kStrips, StripPixels(s.stride_w));
   }
+  if (args.plan == ConvPlan::kGrouped && GroupsGainByTallTiles(s) &&
+      CanRunTallTiles(args, kTallPadding<1>)) {
+    return tiles(TileKind::kTall, kTallRows);
+  }
   if (args.plan != ConvPlan::kDense) return kRowTile;
   if (UsesPixelLanes(args)) {
     return tiles(TileKind::kPixelLanes, PixelVectors(s, width) * kPixelLane);
@@ -172,7 +176,9 @@ size_t ChooseTiles(ConvArgs& args, int target) {
     // Narrow vectors have strips for fewer pixels and groups.
     for (const int index : {target, narrow}) {
       const size_t most = choose(index);
-      if (args.kind == TileKind::kStrips) return most;
+      if (args.kind == TileKind::kStrips || (index == target && args.kind == TileKind::kTall)) {
+        return most;
+      }
     }
   }
   if (args.plan == ConvPlan::kDepthwise && s.outputs < kPanelOutputs && narrow != target) {
@@ -210,8 +216,9 @@ size_t ChooseTiles(ConvArgs& args, int target) {
 
 ConvKernel KernelFor(const ConvArgs& args) {
   if (args.phases) return ConvPhases;
-  return args.plan == ConvPlan::kDense ? HWY_DISPATCH_TABLE(ConvDenseF32)[args.target]
-                                       : ChannelsKernel(args.plan, args.target);
+  const bool dense = args.plan == ConvPlan::kDense || args.kind == TileKind::kTall;
+  return dense ? HWY_DISPATCH_TABLE(ConvDenseF32)[args.target]
+               : ChannelsKernel(args.plan, args.target);
 }
 
 ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<const float>& x,

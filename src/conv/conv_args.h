@@ -15,7 +15,7 @@ namespace lanefuse {
 enum class ConvPlan : uint8_t {
   kDense,      // a tile of pixels x outputs for each group; an input is broadcast over the outputs
   kDepthwise,  // lanes are channels: one input channel for each output
-  kGrouped,    // lanes are outputs of several small groups; each lane gathers its own input
+  kGrouped,    // lanes are outputs of several groups of few; each lane gathers its own input
   kEights,     // packed as kDense, run as kGrouped: groups of eight, in pairs or in strips
 };
 
@@ -237,11 +237,12 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
 // the rows of taps that lie in the image.
 void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels, Taps& taps);
 // Which of its pixels find each tap of a row in the image.
-void RowsOfTaps(const ConvArgs& args, const ConvTile& t, TapRows* edge);
+void EdgeRows(const ConvArgs& args, const ConvTile& t, EdgeTap* edge);
 
-// Whether tall tiles can run the rows of an image, and gain: sums have `deep` terms, or rows of
-// taps are runs and rows of pixels wide, and at most `padding` pixels at either end have taps
-// beside the image.
+// Whether tall tiles can run the rows of an image: at most `padding` pixels at either end have taps
+// beside it.
+bool CanRunTallTiles(const ConvArgs& args, size_t padding);
+// Whether they gain, too: sums have `deep` terms, or rows of taps are runs and rows of pixels wide.
 bool FitsTallTiles(const ConvArgs& args, size_t deep, size_t padding);
 
 // For any dense tile. `leave_out` and `leave_out_rows`: as in RunTable::Kernel.

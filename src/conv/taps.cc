@@ -299,7 +299,7 @@ void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t ch
   taps.rows = TapsInside(static_cast<ptrdiff_t>(first.y), s.kernel_h, s.dilation_h, image.height);
 }
 
-void RowsOfTaps(const ConvArgs& args, const ConvTile& t, TapRows* edge) {
+void EdgeRows(const ConvArgs& args, const ConvTile& t, EdgeTap* edge) {
   const Conv2dShape& s = *args.shape;
   const size_t across = s.dilation_w * args.x.pixel_stride;
   // The first pixel whose tap, `ahead` columns further on, lies at column `at` or right of it.
@@ -313,6 +313,19 @@ void RowsOfTaps(const ConvArgs& args, const ConvTile& t, TapRows* edge) {
     const size_t begin = first(0, kx * s.dilation_w);
     edge[kx] = {kx * across, begin, first(args.x.width, kx * s.dilation_w)};
   }
+}
+
+bool CanRunTallTiles(const ConvArgs& args, size_t padding) {
+  const Conv2dShape& s = *args.shape;
+  if (s.kernel_w > EdgeTap::kTaps) return false;
+  // What is left out may be no infinite weight.
+  const Padding& p = s.padding;
+  if (!args.finite && (p.top | p.bottom | p.left | p.right) != 0) return false;
+  if (p.left > padding * s.stride_w) return false;
+  // Where the last tap of the last pixel but so many lies.
+  if (args.y.width <= padding) return true;
+  const size_t at = (args.y.width - padding - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
+  return at < args.x.width + p.left;
 }
 
 bool FitsTallTiles(const ConvArgs& args, size_t deep, size_t padding) {
@@ -329,15 +342,7 @@ bool FitsTallTiles(const ConvArgs& args, size_t deep, size_t padding) {
   // 2 would take 0.95 to 1.06, while deep ones take 0.75 to 1.00.
   const bool one_tap = s.kernel_h * s.kernel_w == 1;
   if (depth < deep && (one_tap || !joined || args.y.width < kLeastWidth)) return false;
-  if (s.kernel_w > TapRows::kTaps) return false;
-  // What is left out may be no infinite weight.
-  const Padding& p = s.padding;
-  if (!args.finite && (p.top | p.bottom | p.left | p.right) != 0) return false;
-  if (p.left > padding * s.stride_w) return false;
-  // Where the last tap of the last pixel but so many lies.
-  if (args.y.width <= padding) return true;
-  const size_t at = (args.y.width - padding - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
-  return at < args.x.width + p.left;
+  return CanRunTallTiles(args, padding);
 }
 
 RunTable TableFor(const ConvArgs& args, size_t channel, size_t channels, bool leave_out,

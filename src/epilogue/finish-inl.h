@@ -25,6 +25,7 @@ struct TileOut {
   size_t y_stride;
   size_t cols;
   bool far = false;  // what a tile writes, and the operand that it adds, may be beyond L2
+  size_t skip = 0;   // of a tall tile: lanes before the first output
 };
 
 // The parts of a frequent chain at one tile. Where there is no bias, `bias` points at -0: x + -0 is

@@ -159,16 +159,17 @@ TEST(Conv2dPixels, PairsOfEightChannels) {
   CheckEveryWidth({.outputs = 8, .channels = 8, .kernel_h = 3, .kernel_w = 3, .groups = 8}, random);
 }
 
-// Rows of the image that are copied with their padding: few channels and outputs, more than a pixel
-// of padding, images narrower and wider than a tile.
-TEST(Conv2dPixels, CopiedRows) {
+// Rows whose first and last pixels find taps in the padding, as many as tall tiles leave out and
+// more: one vector of outputs or two, whole ones or not, images narrower and wider than a tile.
+TEST(Conv2dPixels, RowsThatMeetThePadding) {
   Random random(__LINE__);
+  constexpr size_t kOutputs[] = {8, 16, 32, 5, 13, 24, 16};
   size_t i = 0;
-  for (const size_t kernel : {3, 5, 7}) {
-    for (const size_t channels : {16, 20, 24}) {
+  for (const size_t kernel : {3, 5, 7, 9}) {
+    for (const size_t channels : {3, 16, 21}) {
       for (const size_t groups : {1, 2}) {
-        for (const size_t width : {9, 13, 16, 17, 23, 33}) {
-          const size_t outputs = groups * (9 + i % 8);
+        for (const size_t width : {2, 5, 6, 7, 8, 9, 12, 13, 16, 17, 20, 23, 24, 25, 33, 49}) {
+          const size_t outputs = groups * kOutputs[i % 7];
           ConvCase c{.shape = Square(kernel, groups * channels, outputs, groups),
                      .images = 1 + i % 2,
                      .height = 1 + i % 7,
@@ -176,8 +177,10 @@ TEST(Conv2dPixels, CopiedRows) {
                      .has_bias = i % 2 == 0,
                      .data = kAllData[i % 3],
                      .layout = i};
-          c.shape.padding = {
-              .top = i % kernel, .bottom = kernel - 1, .left = 2 + i % 2, .right = 1 + i % 3};
+          c.shape.padding = {.top = i % kernel,
+                             .bottom = kernel - 1,
+                             .left = kernel / 2 + i % 5 / 4,
+                             .right = kernel / 2 + i % 3};
           ++i;
           CheckConv(c, random);
           if (HasFailure()) return;

@@ -208,8 +208,9 @@ TEST(Conv2dShapes, TallImagesOfFewChannels) {
   }
 }
 
-// Groups that take turns at a tile, and those whose inputs are looked up in one vector, in two, or
-// gathered; some have more channels than there are zeros for the padding.
+// Groups that take turns at a tile, those whose inputs are looked up in one vector, in two, or
+// gathered, and those that begin at any lane of a vector; some have more channels than there are
+// zeros for the padding.
 TEST(Conv2dShapes, ManyGroups) {
   Random random(__LINE__);
   struct Size {
@@ -217,10 +218,11 @@ TEST(Conv2dShapes, ManyGroups) {
   };
   size_t i = 0;
   for (const Size& size :
-       {Size{32, 4, 4}, Size{32, 8, 8}, Size{33, 2, 2}, Size{19, 3, 3}, Size{24, 8, 4},
-        Size{21, 16, 2}, Size{40, 1, 3}, Size{12, 16, 24}, Size{20, 5, 7}, Size{9, 40, 8},
-        Size{350, 3, 4}, Size{130, 8, 8}, Size{70, 15, 2}, Size{72, 4, 4}, Size{6, 4, 4},
-        Size{300, 4, 4}, Size{17, 8, 8}, Size{6, 8, 8}}) {
+       {Size{32, 4, 4},  Size{32, 8, 8},  Size{33, 2, 2},   Size{19, 3, 3}, Size{24, 8, 4},
+        Size{21, 16, 2}, Size{40, 1, 3},  Size{12, 16, 24}, Size{20, 5, 7}, Size{9, 40, 8},
+        Size{350, 3, 4}, Size{130, 8, 8}, Size{70, 15, 2},  Size{72, 4, 4}, Size{6, 4, 4},
+        Size{300, 4, 4}, Size{17, 8, 8},  Size{6, 8, 8},    Size{11, 6, 6}, Size{5, 32, 4},
+        Size{13, 10, 7}, Size{9, 6, 5},   Size{7, 40, 1}}) {
     for (const size_t width : {2, 7, 12}) {
       for (const size_t kernel : {1, 3, 5}) {
         ConvCase c{

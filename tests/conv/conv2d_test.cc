@@ -239,9 +239,9 @@ TEST(Conv2d, OneSpecialValueAtEachPlaceOfTheInput) {
 // A tap in the padding adds 0 * w like any other, so a weight that is not finite gives NaN there.
 TEST(Conv2d, WeightsThatAreNotFiniteGiveNaNInThePadding) {
   Random random(__LINE__);
-  for (const Conv2dShape& shape :
-       {Square(3, 5, 10), Square(3, 5, 10, 5), Square(3, 8, 10), Square(3, 8, 20),
-        Square(3, 512, 512, 64), Square(3, 32, 32, 8), Square(3, 16, 16, 16), Square(3, 3, 8)}) {
+  for (const Conv2dShape& shape : {Square(3, 5, 10), Square(3, 5, 10, 5), Square(3, 8, 10),
+                                   Square(3, 8, 20), Square(3, 512, 512, 64), Square(3, 32, 32, 8),
+                                   Square(3, 16, 16, 16), Square(3, 24, 24, 4), Square(3, 3, 8)}) {
     // Vectors of pixels begin at 13.
     const ConvCase c{.shape = shape, .height = 4, .width = shape.outputs == 8 ? size_t{17} : 9};
     ConvRig rig(c, random);
@@ -317,6 +317,8 @@ TEST(Conv2d, PaddingTurnsNegativeZerosIntoPositiveOnes) {
       Square(3, 16, 16, 4),
       Strided(Square(3, 32, 32, 8), 2),
       Square(7, 12, 12, 3),
+      Square(3, 30, 18, 3),
+      Square(5, 24, 20, 4),
       Square(1, 20, 20),
   };
   size_t negative = 0, positive = 0;
