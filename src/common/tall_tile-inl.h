@@ -224,7 +224,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE bool TallTilesOf(size_t rows, const Taps& taps,
   Finish finish(out);
   const size_t apart = kVectors == 1 ? 0 : weights.Vector(1) - weights.first;
   const size_t length = taps.length, down = taps.stride;
-  const EdgeTap whole{0, 0, rows};
+  const EdgeTap whole{0, 0, static_cast<uint32_t>(rows)};
   const EdgeTap* const first = taps.edge == nullptr ? &whole : taps.edge;
   const EdgeTap* const last = first + (taps.edge == nullptr ? 1 : taps.kernel_w);
   size_t tile = 0;

@@ -23,7 +23,8 @@ inline const float* At(const float* data, size_t by) {
 // tile that find it inside.
 struct EdgeTap {
   static constexpr size_t kTaps = 24;  // of a row
-  size_t offset, begin, end;
+  size_t offset;
+  uint32_t begin, end;
 };
 
 struct Taps {

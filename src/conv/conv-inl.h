@@ -7,20 +7,13 @@
 #define LANEFUSE_SRC_CONV_CONV_INL_H_
 #endif
 
-#include <cmath>
-
 #include "src/common/partition.h"
 #include "src/common/run_tiles-inl.h"
-#include "src/common/tall_tile-inl.h"
 #include "src/conv/conv_args.h"
+#include "src/conv/conv_tall-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
-
-HWY_INLINE TileOut ConvOut(const ConvArgs& args, const ConvTile& t, size_t channel, size_t cols) {
-  return {args.chain, PosOf(args, t, channel), OutputOf(args, t, channel), args.y.pixel_stride,
-          cols};
-}
 
 // The tallest kernels whose tiles fit a table.
 constexpr size_t kTableKernel = 7;
@@ -152,138 +145,6 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   }
 }
 
-// TallTiles of one width.
-using TallRun = bool (*)(size_t rows, const Taps& taps, const TileWeights& weights,
-                         const TileOut& out, size_t count);
-
-// A tile that has a sum of -0: once more, with the padding, whose zeros may make it +0. `weights`:
-// of its first output.
-HWY_NOINLINE inline void PaddedTile(const ConvArgs& args, const ConvTile& t, size_t channel,
-                                    const TileWeights& weights, TileOut out) {
-  const Conv2dShape& s = *args.shape;
-  const ImageView<const float>& image = args.x;
-  const size_t channels = GroupChannels(s);
-  out.skip = 0;
-  HWY_ALIGN float sums[2 * kPanel];
-  for (size_t p = 0; p < t.pixels; ++p) {
-    for (size_t o = 0; o < out.cols; ++o) {
-      const float* w = weights.first + o / kPanel * weights.panel_stride + o % kPanel;
-      float sum = 0.0f;
-      for (size_t ky = 0; ky < s.kernel_h; ++ky) {
-        const size_t y = t.row * s.stride_h + ky * s.dilation_h - s.padding.top;
-        for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-          const size_t x = (t.pixel + p) * s.stride_w + kx * s.dilation_w - s.padding.left;
-          const bool inside = y < image.height && x < image.width;
-          const float* a = inside ? image.data + t.image * image.image_stride +
-                                        y * image.row_stride + x * image.pixel_stride + channel
-                                  : nullptr;
-          for (size_t c = 0; c < channels; ++c, w += kPanel) {
-            sum = std::fma(inside ? a[c] : 0.0f, *w, sum);
-          }
-        }
-      }
-      sums[o] = sum;
-    }
-    FinishTile(out, 1, sums, 2 * kPanel);
-    out.y += out.y_stride;
-    ++out.pos.pixel;
-  }
-}
-
-// Units (tiles) [begin, end) of groups [g0, g1) in tall tiles.
-HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end, size_t g0,
-                                        size_t g1, TallRun run) {
-  const Conv2dShape& s = *args.shape;
-  const size_t channels = GroupChannels(s);
-  const size_t outputs = GroupOutputs(s);
-  const size_t panel = s.kernel_h * s.kernel_w * channels * kPanel;
-  // Where outputs are packed without regard to groups, those of one begin at any lane of a panel,
-  // and may end in the next. Eight lanes are read from there, or the last of the panel.
-  const bool lanes = args.plan == ConvPlan::kGrouped;
-  const size_t each = lanes ? outputs : QuotientUp(outputs, kPanel) * kPanel;
-  EdgeTap edge[EdgeTap::kTaps];
-  TileCursor cursor(args, begin);
-  while (begin < end) {
-    const ConvTile& t = cursor.tile();
-    Taps taps;
-    size_t count = 1;
-    if (StridedTaps(args, t, g0 * channels, channels, nullptr, taps) != Strided::kNot) {
-      count = cursor.Together(end - begin, args.inner_end);
-    } else {
-      EdgeTaps(args, t, g0 * channels, channels, taps);
-      EdgeRows(args, t, edge);
-      taps.edge = edge;
-    }
-    for (size_t g = g0; g < g1; ++g) {
-      for (size_t n = 0, cols; n < outputs; n += cols) {
-        const size_t lane = (g * each + n) % kPanel;
-        cols = lanes ? std::min(outputs - n, kPanel - lane) : outputs;
-        const TileWeights weights{args.panels + (g * each + n) / kPanel * panel + lane, panel};
-        TileWeights loaded = weights;
-        TileOut out = ConvOut(args, t, g * outputs + n, cols);
-        out.skip = lane - std::min(lane, kPanel / 2);
-        loaded.first -= out.skip;
-        if (run(t.pixels, taps, loaded, out, count)) {
-          PaddedTile(args, t, g * channels, weights, out);
-        }
-      }
-      taps.data = At(taps.data, channels);
-    }
-    begin += count;
-    cursor.Advance(count);
-  }
-}
-
-// The same of all groups. Small ones take turns at each tile, which reads all channels of its
-// pixels once.
-HWY_INLINE void ConvTall(const ConvArgs& args, size_t begin, size_t end, TallRun run) {
-  const Conv2dShape& s = *args.shape;
-  const size_t weights = s.kernel_h * s.kernel_w * s.channels * kPanel * sizeof(float);
-  if (weights <= args.small_weights) return ConvTallGroups(args, begin, end, 0, s.groups, run);
-  for (size_t g = 0; g < s.groups; ++g) ConvTallGroups(args, begin, end, g, g + 1, run);
-}
-
-// Lanes of the vectors that tall tiles of so many outputs have.
-HWY_INLINE size_t TallLanes(size_t outputs) {
-  return kTallEights && outputs <= 8 ? 8 : hn::Lanes(DF());
-}
-
-// Whether rows of `width` pixels are worth cutting into tall tiles, if those can run them. With 16
-// registers two vectors have six rows, tall or not: what is gained are the addresses, and lost are
-// rows that are cut badly, for only other tiles go on in the next row. Groups lose more by that.
-HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
-  const size_t lanes = hn::Lanes(DF());
-  const size_t outputs = GroupOutputs(s);
-  if (!kTallTiles || outputs > 2 * lanes) return false;
-  const bool one = outputs <= lanes;
-  // Shallow sums do not hide that parts of vectors end by way of memory.
-  const size_t depth = DepthOf(s);
-  if (depth < DeepSum(one) && outputs % TallLanes(outputs) != 0) return false;
-  // Four pixels of one vector would take 0.98 to 1.27.
-  constexpr size_t kLeast = 5;
-  if (one) return Quotient(width, QuotientUp(width, kTallRows)) >= kLeast;
-  if (kVectorRegisters == 32) return width > 1;
-  constexpr size_t kMostDepth = 256;  // 14x14x64 would take 1.02
-  // Seven pixels are tiles of four and three, which have no code.
-  return s.groups == 1 && outputs == 2 * lanes && depth >= DeepSum(one) && depth <= kMostDepth &&
-         width >= 4 && width != 7;
-}
-
-// Whether groups that lie side by side in the lanes of panels, up to seven outputs each, gain by
-// tall tiles of their own. Lanes that look up their inputs are better where these are few channels,
-// of one vector of eight or two of sixteen, or the lanes all outputs: with two channels and outputs
-// tall tiles would take 3.0 (AVX2) and 4.4 (AVX512) of the time, with three 0.8 and 1.3. With six
-// they take 0.45 and 0.65, with eight and two outputs 0.25 and 0.35, with 32 and four 0.1.
-HWY_INLINE bool GroupsGainByTallTiles(const Conv2dShape& s) {
-  constexpr bool kWide = kVectorRegisters == 32;
-  constexpr size_t kChannels = 5, kOutputs = kWide ? 7 : 5;
-  const size_t lanes = hn::Lanes(DF());
-  const size_t channels = GroupChannels(s), outputs = GroupOutputs(s);
-  const size_t reach = QuotientUp(lanes, outputs) * channels;  // of a vector of outputs
-  const bool far = reach > (kWide ? 2 * lanes : lanes) && s.outputs >= lanes;
-  return kTallTiles && (channels >= kChannels || outputs >= kOutputs || far);
-}
-
 // Whether a convolution with dilation that is not depthwise gains as several without. With few
 // channels each tap would be a short run of its own, and rows of the image are copied instead:
 // 64x64x1 takes 0.27 to 0.30 of the time, 64x64x3 0.45 to 0.56, 12x12x4 0.65 to 0.74, 64x64x8 0.59
@@ -343,6 +204,7 @@ HWY_NOINLINE inline void ConvDense(const ConvArgs& args, size_t begin, size_t en
     if (args.kind == TileKind::kTall) {
       const size_t outputs = GroupOutputs(*args.shape);
       const size_t lanes = hn::Lanes(DF());
+      if (outputs > 2 * lanes) return ConvTallBlocks<VF>(args, begin, end);
       if constexpr (kTallEights) {
         using VHalf = hn::Vec<hn::Half<DF>>;
         if (TallLanes(outputs) < lanes) return ConvTall(args, begin, end, TallTiles<1, VHalf>);

@@ -63,6 +63,9 @@ size_t ConvRowTile(ConvArgs& args) {
       return tiles(TileKind::kTall, one ? kTallRows : kTallRowsTwoVectors);
     }
   }
+  if (BlocksGainByTallTiles(args) && CanRunTallTiles(args, kTallPadding<2>)) {
+    return tiles(TileKind::kTall, kTallRowsTwoVectors);
+  }
   if (outputs > lanes) return kRowTile;
   if (kVectorRegisters == 32) return kRowTileOneVectorTable;  // taller ones are tall tiles alone
   // Tiles of one height follow each other without a call.

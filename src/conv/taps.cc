@@ -310,8 +310,9 @@ void EdgeRows(const ConvArgs& args, const ConvTile& t, EdgeTap* edge) {
     return std::min(s.stride_w == 1 ? to - from : QuotientUp(to - from, s.stride_w), t.pixels);
   };
   for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-    const size_t begin = first(0, kx * s.dilation_w);
-    edge[kx] = {kx * across, begin, first(args.x.width, kx * s.dilation_w)};
+    const size_t ahead = kx * s.dilation_w;
+    edge[kx] = {kx * across, static_cast<uint32_t>(first(0, ahead)),
+                static_cast<uint32_t>(first(args.x.width, ahead))};
   }
 }
 

@@ -108,8 +108,9 @@ void CheckWidth(const Conv2dShape& shape, size_t width, Random& random) {
             random);
 }
 
-// Rows of any width are cut into tiles of up to 16 pixels, where outputs are few and kernels deep;
-// their first pixel and their last may lie in the padding, alone or with others.
+// Rows of any width are cut into tiles of up to 24 pixels, where outputs are few and kernels deep,
+// or come in blocks; their first pixels and their last may lie in the padding, alone or with
+// others.
 TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
   Random random(__LINE__);
   Conv2dShape dilated = Dilated(Square(3, 9, 16), 2);
@@ -120,7 +121,8 @@ TEST(Conv2dShapes, DeepRowsOfFewOutputs) {
        {Square(3, 8, 16), Square(3, 9, 13), Square(3, 10, 32), Square(3, 9, 19),
         Strided(Square(3, 8, 16), 2), Strided(Square(5, 8, 24), 2), dilated, lopsided,
         Square(5, 8, 16), Square(3, 16, 32, 2), Square(3, 18, 34, 2), Square(3, 9, 8),
-        Square(3, 8, 9), Square(5, 8, 7), Square(3, 24, 24, 3)}) {
+        Square(3, 8, 9), Square(5, 8, 7), Square(3, 24, 24, 3), Square(3, 12, 48), Square(5, 8, 80),
+        Square(3, 13, 64), Strided(Square(7, 8, 70), 2)}) {
     for (size_t width = 4; width <= 34; width += width < 18 ? 1 : 4) {
       CheckWidth(shape, width, random);
       if (HasFailure()) return;
@@ -155,7 +157,7 @@ TEST(Conv2dShapes, PointwiseOnLargeImages) {
 // More weights than L2 holds: tiles ask for the next block, and few of them have full height.
 TEST(Conv2dShapes, LargeWeights) {
   Random random(__LINE__);
-  for (const Conv2dShape& shape : {Square(1, 1030, 610), Square(3, 260, 250)}) {
+  for (const Conv2dShape& shape : {Square(1, 1030, 610), Square(3, 260, 250), Square(3, 700, 70)}) {
     CheckConv({.shape = shape, .height = 3, .width = 7, .has_bias = true}, random);
   }
 }
