@@ -166,7 +166,7 @@ TEST(Conv2dPixels, RowsThatMeetThePadding) {
   constexpr size_t kOutputs[] = {8, 16, 32, 5, 13, 24, 16};
   size_t i = 0;
   for (const size_t kernel : {3, 5, 7, 9}) {
-    for (const size_t channels : {3, 16, 21}) {
+    for (const size_t channels : {3, 21}) {
       for (const size_t groups : {1, 2}) {
         for (const size_t width : {2, 5, 6, 7, 8, 9, 12, 13, 16, 17, 20, 23, 24, 25, 33, 49}) {
           const size_t outputs = groups * kOutputs[i % 7];
