@@ -26,19 +26,19 @@ constexpr size_t kVectorTile = kVectorRegisters == 32 ? 4 : 2;
 // with 8 outputs. Tables of addresses have 8 rows.
 constexpr size_t kRowTileOneVectorTable = kSmallCode ? kRowTile : 8;
 
-// One run of memory for each row has tiles of up to 12 rows of one vector.
+// With 16 registers, tiles of one run of memory for each row have up to 12 rows of one vector.
 constexpr size_t kRowTileOneVector =
     kSmallCode || kVectorRegisters == 32 ? kRowTileOneVectorTable : 12;
 
 // One or two vectors of outputs have tiles that walk down their rows and leave out what these find
-// in the padding (src/common/tall_tile-inl.h). Against others of their time, AVX-512: 32x32x16 with
-// 16 outputs 0.84, 16x16x32 with 32 outputs 0.94, 20x20x16 with 16 outputs of 5x5 taps 0.63, 6x6x16
-// with 32 outputs of 3x3 0.81 and of 7x7 0.62; AVX2: 8 outputs 0.92 to 0.99, 6x6x16 with 8 outputs
-// 0.76, groups of eight 0.67 to 0.97, 32x32x16 with 16 outputs 0.96 and 8 to 11 pixels in a row
-// 0.87 to 0.90. First layers gain where rows are wide: 96x96x3 with 8 outputs and stride 2 takes
-// 0.83 to 0.93, 224x224x3 with 16 or 32 outputs 0.94 to 1.00; 28x28x1 would take 1.35. 1x1, whose
-// tiles read each input once, has as few rows as others: 112x112x32 with 16 outputs would take
-// 1.18.
+// in the padding (src/common/tall_tile-inl.h). Of the time of others, AVX-512: 32x32x16 with
+// 16 outputs 0.84, 8x8x16 with as many 0.84 and, of 5x5 taps, 0.68, 16x16x32 with 32 outputs 0.94,
+// 6x6x16 with 32 outputs 0.81 and, of 7x7 taps, 0.62; AVX2: 8 outputs 0.92 to 0.99, 6x6x16 with 8
+// outputs 0.76, groups of eight 0.67 to 0.97, 32x32x16 with 16 outputs 0.96 and 8 to 11 pixels in a
+// row 0.87 to 0.90. First layers gain where rows are wide: 96x96x3 with 8 outputs and stride 2
+// takes 0.83 to 0.93, 224x224x3 with 16 or 32 outputs 0.94 to 1.00; 28x28x1 would take 1.35. 1x1,
+// whose tiles read each input once, has as few rows as others: 112x112x32 with 16 outputs would
+// take 1.18.
 constexpr bool kTallTiles = !kSmallCode;
 constexpr size_t kTallRows = kVectorRegisters == 32 ? 24 : 12;
 constexpr size_t kTallRowsTwoVectors = kTallRows / 2;
@@ -56,7 +56,7 @@ constexpr size_t kTallPadding = kShortSteps<kVectors> ? 1 : 4;
 // Rows that a tall tile finds from one address. With an index, a multiply-add whose operand is in
 // memory is two micro-operations instead of one; a load is not.
 template <size_t kVectors>
-constexpr size_t kTallNear = kBroadcastOperands&& kVectors == 1 ? 1 : 3;
+constexpr size_t kTallNear = kVectors == 1 && kBroadcastOperands ? 1 : 3;
 
 // Terms of a sum from which on tall tiles gain wherever they can run, with one vector of outputs or
 // two: 3x3x8 takes 0.82 to 0.94 of the time; AVX512, 16 outputs: 28x28x6 0.78, 32x32x5 0.82,

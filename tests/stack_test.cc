@@ -216,6 +216,8 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   for (const size_t groups : {1, 2, 4, 8})
     CheckConv2d(30, groups == 1 ? 16 : 32, groups, 3, 1, 0, 2);
   for (const size_t kernel : {3, 5, 7, 9}) CheckConv2d(30, 20, 20, kernel, 1, 0, 2);
+  // Tall tiles: blocks of outputs, and groups that share a panel.
+  for (const size_t groups : {1, 8}) CheckConv2d(12, 48, groups, 5, 1);
   // Signals, with the most columns that are copied, and in phases.
   for (const size_t dilation : {1, 2}) {
     for (const size_t kernel : {9, 43}) {

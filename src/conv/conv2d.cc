@@ -176,7 +176,7 @@ size_t ChooseTiles(ConvArgs& args, int target) {
   }
   const int narrow = arch::NarrowIndex(target);
   if (args.plan == ConvPlan::kGrouped && narrow != target) {
-    // Narrow vectors have strips for fewer pixels and groups.
+    // Narrow vectors have strips for fewer pixels and groups. Tall tiles have eight lanes in both.
     for (const int index : {target, narrow}) {
       const size_t most = choose(index);
       if (args.kind == TileKind::kStrips || (index == target && args.kind == TileKind::kTall)) {

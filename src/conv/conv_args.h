@@ -15,7 +15,7 @@ namespace lanefuse {
 enum class ConvPlan : uint8_t {
   kDense,      // a tile of pixels x outputs for each group; an input is broadcast over the outputs
   kDepthwise,  // lanes are channels: one input channel for each output
-  kGrouped,    // lanes are outputs of several groups of few; each lane gathers its own input
+  kGrouped,    // lanes are outputs of several small groups, which gather inputs, or run one by one
   kEights,     // packed as kDense, run as kGrouped: groups of eight, in pairs or in strips
 };
 

@@ -69,8 +69,8 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
   const size_t panel = s.kernel_h * s.kernel_w * channels * kPanel;
   // Where outputs are packed without regard to groups, those of one begin at any lane of a panel,
   // and may end in the next. Eight lanes are read from there, or the last of the panel.
-  const bool lanes = args.plan == ConvPlan::kGrouped;
-  const size_t each = lanes ? outputs : QuotientUp(outputs, kPanel) * kPanel;
+  const bool shared = args.plan == ConvPlan::kGrouped;
+  const size_t each = shared ? outputs : QuotientUp(outputs, kPanel) * kPanel;
   EdgeTap edge[EdgeTap::kTaps];
   TileCursor cursor(args, begin);
   while (begin < end) {
@@ -86,9 +86,10 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
     }
     for (size_t g = g0; g < g1; ++g) {
       for (size_t n = n0, cols; n < n1; n += cols) {
-        const size_t lane = (g * each + n) % kPanel;
-        cols = lanes ? std::min(n1 - n, kPanel - lane) : n1 - n;
-        const TileWeights weights{args.panels + (g * each + n) / kPanel * panel + lane, panel};
+        const size_t packed = g * each + n;
+        const size_t lane = packed % kPanel;
+        cols = shared ? std::min(n1 - n, kPanel - lane) : n1 - n;
+        const TileWeights weights{args.panels + packed / kPanel * panel + lane, panel};
         TileWeights loaded = weights;
         TileOut out = ConvOut(args, t, g * outputs + n, cols);
         out.skip = lane - std::min(lane, kPanel / 2);
@@ -177,8 +178,8 @@ HWY_INLINE bool BlocksGainByTallTiles(const ConvArgs& args) {
 // Whether groups that lie side by side in the lanes of panels, up to seven outputs each, gain by
 // tall tiles of their own. Lanes that look up their inputs are better where these are few channels,
 // of one vector of eight or two of sixteen, or the lanes all outputs: with two channels and outputs
-// tall tiles would take 3.0 (AVX2) and 4.4 (AVX512) of the time, with three 0.8 and 1.3. With six
-// they take 0.45 and 0.65, with eight and two outputs 0.25 and 0.35, with 32 and four 0.1.
+// tall tiles would take 3 (AVX2) and 4 (AVX512) times as long and more, with three 0.8 and 1.3.
+// With six they take 0.45 and 0.65, with eight and two outputs 0.25 and 0.35, with 32 and four 0.1.
 HWY_INLINE bool GroupsGainByTallTiles(const Conv2dShape& s) {
   constexpr bool kWide = kVectorRegisters == 32;
   constexpr size_t kChannels = 5, kOutputs = kWide ? 7 : 5;

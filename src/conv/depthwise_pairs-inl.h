@@ -253,8 +253,8 @@ HWY_NOINLINE size_t PairChannels(const PairRows& rows, size_t begin, size_t end,
       if (pair.two) pair.Finish(out + y_down, across, add, lower_end, upper_end, pixels, lower);
     } else {
       HWY_ALIGN float sums[2][kPixels * kPanel];
-      StoreTall<0>(sums[0], lanes, upper);
-      StoreTall<0>(sums[1], lanes, lower);
+      StoreTall(sums[0], lanes, upper);
+      StoreTall(sums[1], lanes, lower);
       FinishPair(rows, c, cols, sums[0], sums[1]);
     }
   }

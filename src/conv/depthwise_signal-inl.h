@@ -97,7 +97,7 @@ HWY_NOINLINE void SignalChannels(const ConvArgs& args, const ConvTile& t, size_t
       }
     } else {
       HWY_ALIGN float tile[kSignalPixels * kPanel];
-      StoreTall<0>(tile, lanes, s);
+      StoreTall(tile, lanes, s);
       FinishTile(ConvOut(args, t, c, std::min(lanes, end - c)), t.pixels, tile + front * lanes,
                  lanes);
     }

@@ -104,7 +104,7 @@ HWY_NOINLINE bool DepthwiseWideTile(const ConvArgs& args, const ConvTile& t, con
   }
   if (NegativeZero(c)) return false;
   HWY_ALIGN float tile[kPixels * kVectors * kPanel];
-  StoreTall<0>(tile, kVectors * lanes, c);
+  StoreTall(tile, kVectors * lanes, c);
   FinishTile(ConvOut(args, t, channel, kVectors * lanes), t.pixels, tile, kVectors * lanes);
   return true;
 }
