@@ -92,6 +92,9 @@ void AddContext(const Roofline& roofline, bool onednn) {
   benchmark::AddCustomContext("read_memory_gbps", number(roofline.bandwidth(Roofline::kMemory)));
 }
 
+// Of the time of a repetition: how long the peak beside it is looked for.
+constexpr double kProbe = 0.25;
+
 int Main(int argc, char** argv) {
   const Options options = TakeOptions(argc, argv);
   benchmark::Initialize(&argc, argv);
@@ -136,7 +139,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
 
-  const Roofline roofline(options.threads);
+  Roofline roofline(options.threads, kProbe * options.min_time);
   AddContext(roofline, onednn);
   JoinedReporter reporter(options.json, width);
   if (!reporter.ok()) {

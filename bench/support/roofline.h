@@ -12,9 +12,15 @@ namespace lanefuse::bench {
 class Roofline {
  public:
   enum MemoryLevel { kL1, kL2, kL3, kMemory, kLevels };
+  static constexpr size_t kRuns = 15;  // a limit is their median
 
-  // Measures with `threads` threads at once, each on a working set of its own; about half a second.
-  explicit Roofline(size_t threads);
+  // Measures with `threads` threads at once, each on a working set of its own, in runs of
+  // `seconds`.
+  Roofline(size_t threads, double seconds);
+
+  // Multiplies and adds once more, in place of the run that is kRuns back: machines that others
+  // use, too, become faster and slower by a tenth within minutes.
+  void Refresh();
 
   // The level of the hierarchy that holds a working set, split evenly among the threads.
   MemoryLevel Level(double bytes) const;
@@ -27,6 +33,10 @@ class Roofline {
   size_t capacity(MemoryLevel level) const { return capacity_[level]; }    // bytes, all threads
 
  private:
+  const size_t threads_;
+  const double seconds_;
+  std::array<double, kRuns> flops_runs_{};
+  size_t next_run_ = 0;
   double flops_ = 0.0;
   std::array<double, kLevels> bandwidth_{};
   std::array<size_t, kLevels> capacity_{};

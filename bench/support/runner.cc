@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "bench/support/check.h"
+#include "bench/support/clock.h"
 #include "bench/support/text.h"
 #include "lanefuse/target.h"
 
@@ -18,13 +18,6 @@ namespace {
 constexpr const char* kImplementationNames[kImplementations] = {"lanefuse", "layers", "unfused",
                                                                 "onednn"};
 
-// Seconds on the clock that the benchmark reports: see Register.
-double Now() {
-  timespec time;
-  clock_gettime(Threads().threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 // How many calls last `min_time`. Google Benchmark's own search stops early, at a single call if it
 // must, when the process is put aside for a while, and repeats that in every repetition; here the
 // best of three decides.
@@ -33,9 +26,9 @@ benchmark::IterationCount CallsFor(double min_time, const std::function<void()>&
   for (size_t calls = 1;; calls *= 2) {
     double best = 1e30;
     for (int turn = 0; turn < 3; ++turn) {
-      const double start = Now();
+      const double start = Now(Threads().threads);
       for (size_t i = 0; i < calls; ++i) call();
-      best = std::min(best, Now() - start);
+      best = std::min(best, Now(Threads().threads) - start);
     }
     if (best > 0.05 * min_time || calls > (size_t{1} << 30)) {
       const double count = min_time / best * static_cast<double>(calls);
@@ -114,13 +107,12 @@ void Runner::Register(const std::string& name, const std::string& error, const W
     ++wrong_;
     std::fprintf(stderr, "lanefuse_bench: %s: %s\n", name.c_str(), error.c_str());
   }
-  const double best = roofline_.BestSeconds(work.flops, work.bytes);
-  const auto run = [this, error, work, activation_bytes, loop, label,
-                    best](benchmark::State& state) {
+  const auto run = [this, error, work, activation_bytes, loop, label](benchmark::State& state) {
     if (!error.empty()) {
       state.SkipWithError(error.c_str());
       return;
     }
+    roofline_.Refresh();
     if (const Status status = loop(state); !status.ok()) {
       ++wrong_;
       state.SkipWithError(status.message().c_str());
@@ -130,7 +122,8 @@ void Runner::Register(const std::string& name, const std::string& error, const W
     constexpr auto kRate = Counter::kIsIterationInvariantRate;
     if (work.flops > 0.0) state.counters["GFLOPS"] = Counter(work.flops * 1e-9, kRate);
     state.counters["GBps"] = Counter(work.bytes * 1e-9, kRate);
-    state.counters["peak"] = Counter(best, kRate);  // seconds needed a second spent
+    // Seconds needed a second spent.
+    state.counters["peak"] = Counter(roofline_.BestSeconds(work.flops, work.bytes), kRate);
     state.counters["checked"] = 1;
     if (activation_bytes > 0) {
       state.counters["activation_bytes"] = static_cast<double>(activation_bytes);
@@ -140,8 +133,7 @@ void Runner::Register(const std::string& name, const std::string& error, const W
   auto* registered = benchmark::RegisterBenchmark(name.c_str(), run);
   registered->Unit(benchmark::kMicrosecond);
   registered->Iterations(error.empty() ? CallsFor(options_.min_time, call) : 1);
-  // One thread is measured by its processor time, which leaves out what other processes take from
-  // it; several threads wait for each other, so only the time on the wall is theirs.
+  // As Now() does.
   if (Threads().threads > 1) registered->UseRealTime();
 }
 

@@ -27,7 +27,7 @@ class Runner {
     bool onednn = false;     // there is a baseline, capped to the active target
   };
 
-  Runner(const Options& options, const Roofline& roofline, JoinedReporter& reporter)
+  Runner(const Options& options, Roofline& roofline, JoinedReporter& reporter)
       : options_(options), roofline_(roofline), reporter_(reporter) {}
 
   // Makes the problem, checks every implementation of it, and times those that are wanted.
@@ -48,7 +48,7 @@ class Runner {
                 const std::string& label);
 
   const Options options_;
-  const Roofline& roofline_;
+  Roofline& roofline_;
   JoinedReporter& reporter_;
   std::map<std::string, int> missing_;  // what oneDNN said, and how often
   int wrong_ = 0;
