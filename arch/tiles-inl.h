@@ -126,6 +126,10 @@ constexpr size_t DepthwiseStripPixels(size_t stride) {
   return kStripsByRows && stride == 1 ? 6 : StripPixels(stride);
 }
 
+// Others keep rows of the image instead of sums (src/conv/depthwise_rolling-inl.h): the sums of a
+// row, three weights and a pixel. Images 7, 14, 28 and so on pixels wide are cut without a rest.
+constexpr size_t kRollingPixels = 7, kLeastRolling = 4;
+
 // Eight channels fill half a vector of sixteen lanes: two pixels share it, and each of three rows
 // has six such vectors. 48x48x8 takes 0.53 to 0.57 of the time, 14x14x8 0.91. 0: none.
 constexpr size_t kStripPairs = !kSmallCode && kVectorRegisters == 32 ? 6 : 0;

@@ -211,6 +211,8 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   CheckConv2d(kSide, 3, 1, 3, 1, 16);  // columns
   // Last vectors that overlap, with the most weights that are copied, and wide kernels.
   for (const size_t kernel : {7, 9}) CheckConv2d(kSide, 20, 20, kernel, 1);
+  CheckConv2d(36, 52, 52, 3, 1);  // strips that keep two rows of the image, and one
+  CheckConv2d(14, 512, 512, 3, 2);
   // Phases: copied rows, tall tiles, strips of groups, depthwise of each kind.
   for (const size_t outputs : {16, 40}) CheckConv2d(24, 3, 1, 3, 1, outputs, 2);
   for (const size_t groups : {1, 2, 4, 8})

@@ -44,6 +44,7 @@ enum class TileKind : uint8_t {
   kPixelLanes,  // lanes are pixels: pixel_lanes-inl.h
   kPixelRows,   // the same, of many inputs: pixel_rows-inl.h
   kStrips,      // tiles go down strips: depthwise_strip-inl.h, group_strip-inl.h
+  kRolling,     // the same, a few lines of each pixel at a time: depthwise_rolling-inl.h
   kPairStrips,  // the same, with pairs of pixels of eight channels: depthwise_pair_strip-inl.h
   kRowPairs,    // rows of outputs in pairs: depthwise_pairs-inl.h
   kSignals,     // depthwise_signal-inl.h

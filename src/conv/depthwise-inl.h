@@ -10,6 +10,7 @@
 #include "src/conv/conv-inl.h"
 #include "src/conv/depthwise_pair_strip-inl.h"
 #include "src/conv/depthwise_pairs-inl.h"
+#include "src/conv/depthwise_rolling-inl.h"
 #include "src/conv/depthwise_signal-inl.h"
 #include "src/conv/depthwise_strip-inl.h"
 #include "src/conv/depthwise_wide-inl.h"
@@ -96,6 +97,11 @@ constexpr size_t kLargeKernel = 100;
 // the weights, 64 bytes a tap and panel, stay there too.
 HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
   if constexpr (kDepthwiseStrips) {
+    if (args.kind == TileKind::kRolling) {
+      constexpr size_t kAllRows = size_t{1} << 20;
+      if (args.shape->stride_w == 1) return ForStrips(args, kAllRows, begin, end, RunRolling<1>);
+      return ForStrips(args, kAllRows, begin, end, RunRolling<2>);
+    }
     if (args.kind == TileKind::kStrips || args.kind == TileKind::kPairStrips) {
       const size_t most = MostStripRows(args);
       if constexpr (kStripPairs != 0) {

@@ -91,6 +91,9 @@ HWY_INLINE size_t LinesForPixels(const ConvArgs& args) {
   return Quotient(args.l1, std::min(bytes & (~bytes + 1), kPage));
 }
 
+// Floats apart, pixels fall into eight sets of L1, or into two.
+constexpr size_t kFewSets = 512 / sizeof(float), kTwoSets = 2048 / sizeof(float);
+
 // Rows of outputs that a strip of a depthwise convolution goes down, in equal parts: all, where the
 // image is small, so that weights are loaded seldom and rows of the image once. Of larger ones nine
 // rows of the image: what comes from L2 is asked for in advance in the order of channels, which a
@@ -106,15 +109,9 @@ HWY_NOINLINE inline size_t MostStripRows(const ConvArgs& args) {
   if (args.shape->channels <= hn::Lanes(DF()) && bytes <= args.l2 / 2) return 64;
   const bool one = args.shape->stride_h == 1;
   if constexpr (kVectorRegisters == 32) {
-    // Outputs a multiple of 2 KB apart are pushed from their set of L1 before they are written:
-    // 7x7x1024 takes 1.45 of the time of 7x7x1008, in strips of four rows 1.32; 14x14x1024 takes
-    // 0.9 of the time of higher strips, 14x14x512 0.89 to 0.99. At stride 2 inputs are more than
-    // outputs: 14x14x256 0.82, 12x12x128 0.78, and in pairs of rows, where an image is more than
-    // half of L2, 28x28x512 and 56x56x128 0.86 to 0.98; 14x14x512 would take 0.96 to 1.11 in pairs.
-    constexpr size_t kOneSet = 2048 / sizeof(float), kFewSets = 512 / sizeof(float);
-    if (one && args.y.pixel_stride % kOneSet == 0) return 4;
-    const bool few = args.x.pixel_stride % kFewSets == 0;
-    if (!one && few && bytes > args.l1) return bytes > args.l2 / 2 ? 2 : 4;
+    // Pixels that fall into a few sets of L1 push each other out: 14x14x256 takes 0.82, 12x12x128
+    // 0.78.
+    if (!one && args.x.pixel_stride % kFewSets == 0 && bytes > args.l1) return 4;
   }
   const bool small = bytes <= args.strip_image;
   // Row by row, the image is read three times, from L1 if the window of a strip stays there: 16
@@ -218,6 +215,32 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   return whole && bytes <= args.l2 && (bytes <= args.l1 || inputs + rows * pixels <= lines);
 }
 
+// Whether strips take a few lines of each pixel at a time (src/conv/depthwise_rolling-inl.h). On
+// Zen 5, AVX512 and AVX2: 14x14x512 takes 0.69 and 0.78 of the time, 7x7x1024 0.51 and 0.62,
+// 56x56x144 0.90 and 0.90, 112x112x32 0.92 and 0.97; at stride 2 28x28x256 0.81 and 0.82,
+// 112x112x64 0.82 and 0.75. Of rows that are kept first much is lost where rows are few: 4x4x512
+// would take 1.5 and 1.3. With 16 registers that is less than what others lose by half lines.
+HWY_INLINE bool UsesRolling(const ConvArgs& args) {
+  constexpr size_t kLeastRows = 7, kManyRows = 28;
+  if (!kDepthwiseStrips || !FitsStrips(args, hn::Lanes(DF()))) return false;
+  const size_t rows = args.y.height;
+  if (args.y.width < kLeastRolling || args.chain->rest != 0) return false;
+  const size_t bytes = ImageBytes(args);
+  if (bytes <= args.l1) return false;
+  const auto apart = [&](size_t floats) HWY_ATTR {
+    return args.x.pixel_stride % floats == 0 || args.y.pixel_stride % floats == 0;
+  };
+  const bool large = bytes > args.l2 / 2;
+  if constexpr (kVectorRegisters == 32) {
+    if (apart(kTwoSets)) return rows >= kLeastRows;
+    if (args.shape->stride_w == 1) return large;
+    return bytes > args.l2 || (large && apart(kFewSets));
+  }
+  if (args.shape->stride_w == 2) return large || apart(kFewSets);
+  if (apart(2 * kFewSets)) return rows >= kLeastRows;
+  return large || (rows >= kManyRows && bytes > args.l2 / 8);
+}
+
 // Rows of a table that is not one of strips. Without more of them larger kernels would read their
 // weights and most of the image from L2 for each row of outputs (7x7 with 16 instead of 8: 0.84 to
 // 0.96 of the time, 5x5: 0.94 to 1.01). 3x3 gains where channels are few, and filling the table is
@@ -296,6 +319,10 @@ HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   if (UsesPairs(args)) {
     args.kind = TileKind::kPairStrips;
     return 2 * kStripPairs;
+  }
+  if (UsesRolling(args)) {
+    args.kind = TileKind::kRolling;
+    return kRollingPixels;
   }
   if (UsesStrips(args)) {
     args.kind = TileKind::kStrips;

@@ -247,6 +247,32 @@ TEST(Conv2dDepthwise, OnLargeImages) {
   }
 }
 
+// Strips that keep rows of the image: pixels 512 floats apart, with and without a part of a vector,
+// each with all widths of a tile and every padding that strips may have.
+TEST(Conv2dDepthwise, WithRowsThatAreKept) {
+  Random random(__LINE__);
+  constexpr size_t kGap = 3;  // of LayoutNumber(1)
+  size_t i = 0;
+  for (const size_t stride : {1, 2}) {
+    for (size_t width = 4; width <= 16; ++width) {
+      for (const size_t channels : {size_t{512}, 512 - kGap}) {
+        ConvCase c{.shape = Depthwise(channels, stride),
+                   .images = 1 + i % 2,
+                   .height = (7 + i % 3) * stride,
+                   .width = width * stride - i / 3 % stride,
+                   .has_bias = i % 2 == 0,
+                   .data = kAllData[i % 3],
+                   .layout = channels == 512 ? size_t{0} : 1};
+        c.shape.padding = {
+            .top = i / 2 % 2, .bottom = i / 4 % 2, .left = i / 8 % 2, .right = i % 2};
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 // Pixels as far apart as taps run as images of their own: more of them than there are pixels, or
 // images that begin in the padding, or end in it, or lie in it.
 TEST(Conv2dDepthwise, WithDilation) {

@@ -173,6 +173,12 @@ TEST(Conv2dEpilogue, DeepSumsKeepTheOperandsUntilTheEnd) {
   CheckChains(DeepCases(), FewChains(), __LINE__);
 }
 
+TEST(Conv2dEpilogue, StripsThatKeepRowsEndLikeOthers) {
+  CheckChains({{.shape = Depthwise(509), .height = 7, .width = 9, .has_bias = true, .layout = 1},
+               {.shape = Depthwise(512, 2), .height = 14, .width = 11}},
+              FewChains(), __LINE__);
+}
+
 // Outputs that do not stay in a cache: steps that do not run in registers follow some rows at a
 // time. With and without gaps between rows, dense and depthwise, in parts.
 TEST(Conv2dEpilogue, LargeOutputsAreFinishedInPieces) {
