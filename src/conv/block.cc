@@ -42,6 +42,7 @@ void RunRows(const Stage& stage, int target, size_t image, Rows rows, const floa
   args.far_output &= y == nullptr;
   args.x.images = 1;
   args.x.height = in.size();
+  if (x != nullptr) args.image_bytes = in.size() * args.x.width * args.x.channels * sizeof(float);
   args.x.data = x != nullptr
                     ? x
                     : stage.x.data + image * stage.x.image_stride + in.begin * stage.x.row_stride;

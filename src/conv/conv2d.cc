@@ -243,6 +243,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .small_weights = caches.l2 / 2,
           .large_weights = caches.l2 * 3 / 4,
           .far_output = y.images * y.height * y.width * y.channels > caches.l2 / 2 / sizeof(float),
+          .image_bytes = x.height * x.width * x.channels * sizeof(float),
           .strip_image = caches.l2 / 8};
 }
 

@@ -136,11 +136,6 @@ HWY_INLINE void ConvDepthwise(const ConvArgs& args, size_t begin, size_t end) {
         return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 1>);
       }
     }
-    if constexpr (kDepthwiseThrees && !kSmallCode) {
-      if (plain && s.kernel_w == 3) {
-        return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<3, 2>);
-      }
-    }
     return ConvDepthwiseTable(args, begin, end, DepthwiseTablePixels<0, 0>);
   }
   // The weights of a large kernel leave L1 with each tile, unless all tiles meet some of them

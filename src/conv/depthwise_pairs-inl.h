@@ -1,5 +1,5 @@
-// Depthwise convolution in pairs of rows of the output: kernels five and seven taps wide, and with
-// 16 registers three. Per-target header: include it after hwy/foreach_target.h.
+// Depthwise convolution in pairs of rows of the output: kernels five and seven taps wide.
+// Per-target header: include it after hwy/foreach_target.h.
 #if defined(LANEFUSE_SRC_CONV_DEPTHWISE_PAIRS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LANEFUSE_SRC_CONV_DEPTHWISE_PAIRS_INL_H_
 #undef LANEFUSE_SRC_CONV_DEPTHWISE_PAIRS_INL_H_
@@ -134,13 +134,6 @@ struct RowPair {
     const size_t alone = std::min(both, two ? kStride : kernel_h);
 #pragma GCC unroll 1
     for (; ky < alone; ++ky) AddRow<true, false>(a, w, upper, lower);
-    // The two rows of three that most tiles have in common. As a loop, large images would take 1.02
-    // to 1.05 of the time.
-    if (kTaps == 3 && HWY_LIKELY(ky == 1 && both == 3)) {
-      AddRow<true, true>(a, w, upper, lower);
-      AddRow<true, true>(a, w, upper, lower);
-      ky = both;
-    }
 #pragma GCC unroll 1
     for (; ky < both; ++ky) AddRow<true, true>(a, w, upper, lower);
     if constexpr (kStride == 1) {
@@ -274,7 +267,7 @@ struct PairCode {
 };
 template <size_t kTaps, size_t kStride, class V>
 HWY_INLINE PairCode PairCodeOf() {
-  constexpr size_t kMost = kTaps == 3 ? kRowTile : kMostOfPairs;
+  constexpr size_t kMost = kMostOfPairs;
   PairCode code = {
       {PairChannels<kTaps, kStride, 4, false, V>,
        PairChannels<kTaps, kStride, kPixelsOfFive, false, V>,
@@ -286,9 +279,6 @@ HWY_INLINE PairCode PairCodeOf() {
 template <class V>
 HWY_NOINLINE PairCode PairCodeFor(const Conv2dShape& s) {
   const bool one = s.stride_w == 1;
-  if constexpr (kVectorRegisters == 16) {
-    if (s.kernel_w == 3) return PairCodeOf<3, 1, V>();
-  }
   if (s.kernel_w == 5) return one ? PairCodeOf<5, 1, V>() : PairCodeOf<5, 2, V>();
   return one ? PairCodeOf<7, 1, V>() : PairCodeOf<7, 2, V>();
 }

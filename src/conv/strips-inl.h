@@ -216,29 +216,28 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
 }
 
 // Whether strips take a few lines of each pixel at a time (src/conv/depthwise_rolling-inl.h). On
-// Zen 5, AVX512 and AVX2: 14x14x512 takes 0.69 and 0.78 of the time, 7x7x1024 0.51 and 0.62,
-// 56x56x144 0.90 and 0.90, 112x112x32 0.92 and 0.97; at stride 2 28x28x256 0.81 and 0.82,
-// 112x112x64 0.82 and 0.75. Of rows that are kept first much is lost where rows are few: 4x4x512
-// would take 1.5 and 1.3. With 16 registers that is less than what others lose by half lines.
+// Zen 5, AVX512 and AVX2: 14x14x512 takes 0.67 and 0.78 of the time, 7x7x1024 0.51 and 0.62,
+// 56x56x144 0.90 and 0.91, 112x112x32 0.92 and 0.97; at stride 2 28x28x256 0.81 and 0.82,
+// 112x112x64 0.82 and 0.75. What is kept first is much where rows are few: with AVX-512, 4x4x1024
+// would take 0.9 and 4x4x512 1.5. With 16 registers other strips lose more, as their vectors are
+// half lines.
 HWY_INLINE bool UsesRolling(const ConvArgs& args) {
-  constexpr size_t kLeastRows = 7, kManyRows = 28;
+  constexpr size_t kLeastRows = kVectorRegisters == 32 ? 7 : 4, kManyRows = 28;
   if (!kDepthwiseStrips || !FitsStrips(args, hn::Lanes(DF()))) return false;
-  const size_t rows = args.y.height;
-  if (args.y.width < kLeastRolling || args.chain->rest != 0) return false;
-  const size_t bytes = ImageBytes(args);
-  if (bytes <= args.l1) return false;
+  const size_t rows = args.y.height, bytes = args.image_bytes;
+  if (rows < kLeastRows || args.y.width < kLeastRolling) return false;
+  if (bytes <= args.l1 || args.chain->rest != 0) return false;
   const auto apart = [&](size_t floats) HWY_ATTR {
     return args.x.pixel_stride % floats == 0 || args.y.pixel_stride % floats == 0;
   };
   const bool large = bytes > args.l2 / 2;
   if constexpr (kVectorRegisters == 32) {
-    if (apart(kTwoSets)) return rows >= kLeastRows;
+    if (apart(kTwoSets)) return true;
     if (args.shape->stride_w == 1) return large;
     return bytes > args.l2 || (large && apart(kFewSets));
   }
   if (args.shape->stride_w == 2) return large || apart(kFewSets);
-  if (apart(2 * kFewSets)) return rows >= kLeastRows;
-  return large || (rows >= kManyRows && bytes > args.l2 / 8);
+  return large || apart(2 * kFewSets) || (rows >= kManyRows && bytes > args.l2 / 8);
 }
 
 // Rows of a table that is not one of strips. Without more of them larger kernels would read their
@@ -275,17 +274,13 @@ HWY_INLINE DepthwiseBlock DepthwiseBlockFor(const ConvArgs& args) {
 }
 
 // Whether rows of outputs run in pairs (src/conv/depthwise_pairs-inl.h): where no pixel has all of
-// its taps in the padding. Three taps, where strips do not run, gain where pixels fall into the
-// same sets of L1 (AVX2: 14x14x512 0.92, 14x14x1024 0.87, 7x7x1024 0.91 of two vectors at a time);
-// at stride 2 they would take 1.0 to 1.2, and a single row of them has nothing to share.
+// its taps in the padding.
 HWY_INLINE bool UsesRowPairs(const ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t taps = s.kernel_w;
   const size_t stride = s.stride_w;
-  const bool three =
-      kVectorRegisters == 16 && taps == 3 && s.kernel_h > 1 && stride == 1 && s.stride_h == 1;
   return kPairsOfRows && args.finite && (kMaskedLoads || s.channels >= hn::Lanes(DF())) &&
-         stride <= 2 && (s.dilation_h | s.dilation_w) == 1 && (three || taps == 5 || taps == 7) &&
+         stride <= 2 && (s.dilation_h | s.dilation_w) == 1 && (taps == 5 || taps == 7) &&
          s.kernel_h <= kTableKernel && args.y.width >= kLeastOfPairs - 1 && s.padding.left < taps &&
          (args.y.width - 1) * stride < s.padding.left + args.x.width;
 }
@@ -330,7 +325,7 @@ HWY_INLINE size_t DepthwiseRowTile(ConvArgs& args) {
   }
   if (UsesRowPairs(args)) {
     args.kind = TileKind::kRowPairs;
-    return s.kernel_w == 3 ? kRowTile : PairWidth(args.y.width);
+    return PairWidth(args.y.width);
   }
   if (UsesSignals(args)) {
     args.kind = TileKind::kSignals;
