@@ -113,6 +113,7 @@ constexpr bool SharesColumns(size_t taps, size_t stride) { return taps == 3 && s
 // fit beside 3 x 7 sums, and images 7, 14, 28 and so on pixels wide are cut without a rest. With
 // 16, a pixel and three weights fit beside 2 x 6, and, where strips of groups have stride 1, 3 x 4.
 constexpr bool kDepthwiseStrips = !kSmallCode;
+constexpr size_t kLeastStrip = 2;  // pixels: rows of one are rare
 constexpr size_t StripPixels(size_t stride) {
   return kVectorRegisters == 32 ? 7 : stride == 1 ? 4 : 6;
 }

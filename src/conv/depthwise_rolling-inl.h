@@ -78,13 +78,28 @@ struct RollingBlock {
   float *upper, *middle;  // rows that are kept: of the first taps, and at stride 1 of the second
 };
 
+// Keeps `width` channels of a row of the image, or as many zeros.
+template <class V>
+HWY_NOINLINE void KeepColumns(const StripRow& row, size_t columns, size_t width, bool zeros,
+                              float* keep) {
+  const hn::DFromV<V> d;
+  const float* at = row.second;
+  for (size_t column = 0; column < columns; ++column, keep += kRollingChannels) {
+    const float* pixel = column == 0 ? row.first : column + 1 == columns ? row.last : at;
+    if (column != 0) at = At(at, row.step);
+    if (zeros) pixel = kZeros;
+    for (size_t c = 0; c < width; c += hn::Lanes(d)) {
+      hn::StoreU(hn::LoadU(d, pixel + c), d, keep + c);
+    }
+  }
+}
+
 template <size_t kPixels, size_t kStride, class V>
 HWY_NOINLINE void RunRollingBlock(const Strip& strip, const ConvArgs& args, const TileOut& to,
                                   const RollingBlock& block) {
   const hn::DFromV<V> d;
   const size_t lanes = hn::Lanes(d);
-  constexpr size_t kLast = kRollingColumns<kPixels, kStride> - 1;
-  constexpr size_t kLastKept = kLast * kRollingChannels;
+  constexpr size_t kLastKept = (kRollingColumns<kPixels, kStride> - 1) * kRollingChannels;
   const Chain& chain = *to.chain;
   const bool plain = chain.in_registers && chain.add == nullptr;
   const size_t width = block.width, skip = block.skip, channel = block.channel;
@@ -99,17 +114,13 @@ HWY_NOINLINE void RunRollingBlock(const Strip& strip, const ConvArgs& args, cons
     second = At(second, down);
     last = At(last, last_down);
   };
-  const auto keep_row = [&](float* keep, bool zero) HWY_ATTR {
-    const float* at = second;
-    for (size_t column = 0; column <= kLast; ++column, keep += kRollingChannels) {
-      const float* pixel = zero ? kZeros : column == 0 ? first : column == kLast ? last : at;
-      if (column != 0) at = At(at, step);
-      for (size_t c = 0; c < width; c += lanes) hn::StoreU(hn::LoadU(d, pixel + c), d, keep + c);
-    }
+  constexpr size_t kColumns = kRollingColumns<kPixels, kStride>;
+  KeepColumns<V>({first, second, last, step}, kColumns, width, strip.above, upper);
+  next();
+  if constexpr (kStride == 1) {
+    KeepColumns<V>({first, second, last, step}, kColumns, width, false, middle);
     next();
-  };
-  keep_row(upper, strip.above);
-  if (kStride == 1) keep_row(middle, false);
+  }
   const float* const bias = chain.bias == nullptr ? nullptr : chain.bias + channel;
   const float lo = chain.lo, hi = chain.hi;
   const size_t across = to.y_stride, y_down = args.y.row_stride;

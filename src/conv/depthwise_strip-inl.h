@@ -357,7 +357,7 @@ HWY_NOINLINE void RunStrip(const ConvArgs& args, const ConvTile& t, size_t rows,
   const size_t channels = args.shape->channels;
   const Strip strip = StripAt(args, t, rows);
   const TileOut to = ConvOut(args, t, 0, channels);
-  ForPixels<1, DepthwiseStripPixels(kStride)>(
+  ForPixels<kLeastStrip, DepthwiseStripPixels(kStride)>(
       t.pixels, [&]<size_t kPixels>(Pixels<kPixels>)
                     HWY_ATTR { StripChannels<kPixels, kStride, VF>(strip, args, channels, to); });
 }

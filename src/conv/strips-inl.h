@@ -194,6 +194,7 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   const size_t lanes = hn::Lanes(DF());
   const size_t stride = s.stride_w;
   if (!kDepthwiseStrips || !FitsStrips(args, lanes)) return false;
+  if (args.y.width < kLeastStrip) return false;
   if (lanes == kPanel) return true;
   const size_t bytes = ImageBytes(args);
   const size_t rows = StripRows(args.y.height, MostStripRows(args));
@@ -225,7 +226,8 @@ HWY_INLINE bool UsesRolling(const ConvArgs& args) {
   constexpr size_t kLeastRows = kVectorRegisters == 32 ? 7 : 4, kManyRows = 28;
   if (!kDepthwiseStrips || !FitsStrips(args, hn::Lanes(DF()))) return false;
   const size_t rows = args.y.height, bytes = args.image_bytes;
-  if (rows < kLeastRows || args.y.width < kLeastRolling) return false;
+  const size_t tiles = QuotientUp(args.y.width, kRollingPixels);
+  if (rows < kLeastRows || Quotient(args.y.width, tiles) < kLeastRolling) return false;
   if (bytes <= args.l1 || args.chain->rest != 0) return false;
   const auto apart = [&](size_t floats) HWY_ATTR {
     return args.x.pixel_stride % floats == 0 || args.y.pixel_stride % floats == 0;
