@@ -161,14 +161,7 @@ HWY_NOINLINE void RunRollingBlock(const Strip& strip, const ConvArgs& args, cons
         for (auto& sum : s.row) {
           sum[0] = MinKeepNaN(MaxKeepNaN(hn::Add(sum[0], add), lower), higher);
         }
-        if (!kMaskedLoads || HWY_LIKELY(skip == 0)) {
-          StoreTall(out, across, s);
-        } else {
-          const auto live = hn::Not(hn::FirstN(d, skip));
-          for (size_t p = 0; p < kPixels; ++p, out += across) {
-            hn::BlendedStore(s.row[p][0], live, d, out);
-          }
-        }
+        StoreTall(out, across, s);  // lanes of another block once more, as they are
       } else {
         HWY_ALIGN float tile[kPixels * kPanel];
         StoreTall(tile, lanes, s);
