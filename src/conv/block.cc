@@ -32,7 +32,8 @@ Rows InputRows(const Conv2dShape& s, size_t height, Rows out) {
 
 // Rows `rows` of one image of a stage. Where its input lies in scratch, `x` is where the first of
 // the rows that are read lies; where its output does, y is where the first row goes.
-void RunRows(const Stage& stage, int target, size_t image, Rows rows, const float* x, float* y) {
+void RunRows(const Block& block, const Stage& stage, size_t image, Rows rows, const float* x,
+             float* y) {
   Conv2dShape shape = stage.w->shape();
   const Rows in = InputRows(shape, stage.x.height, rows);
   const size_t above = rows.begin * shape.stride_h;
@@ -40,6 +41,7 @@ void RunRows(const Stage& stage, int target, size_t image, Rows rows, const floa
   ConvArgs args = ConvArgsFor(*stage.w, stage.chain, stage.x, stage.y);
   args.shape = &shape;
   args.far_output &= y == nullptr;
+  args.alone = block.alone;
   args.x.images = 1;
   args.x.height = in.size();
   if (x != nullptr) args.image_bytes = in.size() * args.x.width * args.x.channels * sizeof(float);
@@ -52,7 +54,7 @@ void RunRows(const Stage& stage, int target, size_t image, Rows rows, const floa
                     ? y
                     : stage.y.data + image * stage.y.image_stride + rows.begin * stage.y.row_stride;
   args.origin = {image, rows.begin, 0, 0};
-  CutTiles(args, stage.flat, stage.y.height, target);
+  CutTiles(args, stage.flat, stage.y.height, block.target);
   RunConv(args);
 }
 
@@ -78,14 +80,13 @@ void RunLines(const Block& block, size_t begin, size_t end, float* scratch) {
         }
       }
       if (missing.size() != 0) {
-        RunRows(block.expand, block.target, image, missing, nullptr,
+        RunRows(block, block.expand, image, missing, nullptr,
                 expanded + (missing.begin - in.begin) * row_floats);
       }
       kept = in;
     }
-    RunRows(block.depthwise, block.target, image, rows, block.expands() ? expanded : nullptr,
-            middle);
-    RunRows(block.pointwise, block.target, image, rows, middle, nullptr);
+    RunRows(block, block.depthwise, image, rows, block.expands() ? expanded : nullptr, middle);
+    RunRows(block, block.pointwise, image, rows, middle, nullptr);
     line += rows.size();
     row = rows.end;
     if (row == height) {
@@ -165,6 +166,7 @@ Status RunBlock(Block& block, const ImageView<const float>& x, const ImageView<f
   if (parts > 1) {
     parts = std::min(parts, (scratch.size() - (kLineFloats - 1)) / block.floats());
   }
+  block.alone = parts == 1;
   const auto address = reinterpret_cast<uintptr_t>(scratch.data());
   struct Job {
     const Block& block;

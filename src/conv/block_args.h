@@ -32,6 +32,7 @@ struct Block {
 
   Stage expand, depthwise, pointwise;
   int target = 0;
+  bool alone = true;  // one thread runs all bands
 
   // The plan: rows of the output in one band, and where its parts lie in the scratch of one thread.
   size_t band = 0;

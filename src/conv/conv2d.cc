@@ -336,7 +336,6 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
 
   if (!chain.in_registers) SplitChain(chain, output);
   ConvArgs args = ConvArgsFor(w, chain, x, y);
-  CutTiles(args, IsFlat(chain, output), y.height, target);
   size_t work = 0;  // asked for by several threads alone
   if (parallel.threads != 1 &&
       (!MulAddSize(y.images * y.height * y.width, shape.kernel_h * shape.kernel_w, 0, work) ||
@@ -344,10 +343,12 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
        !MulAddSize(work, shape.outputs, 0, work))) {
     work = kMaxElements;
   }
+  args.alone = work < 2 * kMinMulAdds;
+  CutTiles(args, IsFlat(chain, output), y.height, target);
   const size_t tiles = args.tiles * args.y.height * args.y.images;
   ConvPart part{KernelFor(args), args, tiles, false};
   size_t units = tiles;
-  if (parallel.threads != 1 && work >= 2 * kMinMulAdds) {
+  if (!args.alone) {
     const size_t parts = PartsFor(parallel, work, kMinMulAdds, kMaxElements);
     part.by_outputs = parts > 1 && SplitsOutputs(args, parts, tiles);
     if (part.by_outputs) units = QuotientUp(shape.outputs, kPartOutputs);

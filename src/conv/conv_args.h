@@ -68,6 +68,7 @@ struct ConvArgs {
   size_t small_weights;  // bytes that stay in L2 beside the images
   size_t large_weights;  // bytes of a block beyond which it does not stay in L2
   bool far_output;       // what a tile writes is not in L2 before
+  bool alone = true;     // one thread makes all tiles
   size_t image_bytes;    // of one image, of which x may be some rows that are not in L2 before
   size_t strip_image;    // bytes of an image up to which depthwise goes down it at once
   size_t tiles = 0;      // of one output row: the first `longer` have a pixel more than `pixels`
