@@ -140,10 +140,11 @@ class StackOfCalls : public testing::Test {
                  std::to_string(shape.kernel_h) + "x" + std::to_string(shape.kernel_w) +
                  ", stride " + std::to_string(shape.stride_w) + ", dilation " +
                  std::to_string(shape.dilation_w));
-    Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, Epilogue().Act(Relu()), out); });
+    Check("Conv2d", kTiled,
+          [&] { return Conv2d(in, packed, Epilogue().Act(Relu()), out, parallel); });
     for (const Chain& chain : FewChains()) {
       const Epilogue epilogue = data.FusedImage(chain, out);
-      Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, out); });
+      Check("Conv2d", kTiled, [&] { return Conv2d(in, packed, epilogue, out, parallel); });
     }
   }
   // Square, and by default as many outputs as channels.
@@ -162,6 +163,7 @@ class StackOfCalls : public testing::Test {
   }
 
   Random random{__LINE__};
+  Parallel parallel;
   size_t most = 0;
 };
 
@@ -211,8 +213,11 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   CheckConv2d(kSide, 3, 1, 3, 1, 16);  // columns
   // Last vectors that overlap, with the most weights that are copied, and wide kernels.
   for (const size_t kernel : {7, 9}) CheckConv2d(kSide, 20, 20, kernel, 1);
-  CheckConv2d(36, 52, 52, 3, 1);  // strips that keep two rows of the image, and one
+  // Strips that keep two rows of the image, which several threads do not have, and one.
+  parallel = {.threads = 1};
+  CheckConv2d(36, 52, 52, 3, 1);
   CheckConv2d(14, 512, 512, 3, 2);
+  parallel = {};
   // Phases: copied rows, tall tiles, strips of groups, depthwise of each kind.
   for (const size_t outputs : {16, 40}) CheckConv2d(24, 3, 1, 3, 1, outputs, 2);
   for (const size_t groups : {1, 2, 4, 8})

@@ -135,10 +135,10 @@ double Median(std::array<double, Roofline::kRuns> rates) {
   return rates[rates.size() / 2];
 }
 
-// The rate (work a second, all threads) of work(thread) -> amount, which runs for `seconds`. That
-// is as long as kernels do, on their clock: runs of a fraction of a millisecond, of which the best
-// counts, fall between two interrupts of the timer and find a machine that no kernel ever has. On a
-// virtual machine, where these cost most, its peak was six percent higher.
+// The rate (work a second, all threads) of work(thread) -> amount, which runs for `seconds` on the
+// clock of kernels, and meets interrupts as often as they do. Runs of a fraction of a millisecond,
+// of which the best counts, fall between two interrupts of the timer and find a machine that no
+// kernel ever has. On a virtual machine, where these cost most, its peak was six percent higher.
 template <class Work>
 double Rate(size_t threads, double seconds, const Work& work) {
   std::vector<double> begin(threads), end(threads), amount(threads);

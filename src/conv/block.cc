@@ -44,7 +44,7 @@ void RunRows(const Block& block, const Stage& stage, size_t image, Rows rows, co
   args.alone = block.alone;
   args.x.images = 1;
   args.x.height = in.size();
-  if (x != nullptr) args.image_bytes = in.size() * args.x.width * args.x.channels * sizeof(float);
+  if (x != nullptr) args.image_bytes = ImageBytes(args.x);
   args.x.data = x != nullptr
                     ? x
                     : stage.x.data + image * stage.x.image_stride + in.begin * stage.x.row_stride;

@@ -243,7 +243,7 @@ ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<
           .small_weights = caches.l2 / 2,
           .large_weights = caches.l2 * 3 / 4,
           .far_output = y.images * y.height * y.width * y.channels > caches.l2 / 2 / sizeof(float),
-          .image_bytes = x.height * x.width * x.channels * sizeof(float),
+          .image_bytes = ImageBytes(x),
           .strip_image = caches.l2 / 8};
 }
 
@@ -343,16 +343,15 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
        !MulAddSize(work, shape.outputs, 0, work))) {
     work = kMaxElements;
   }
-  args.alone = work < 2 * kMinMulAdds;
+  const bool large = parallel.threads != 1 && work >= 2 * kMinMulAdds;
+  const size_t parts = large ? PartsFor(parallel, work, kMinMulAdds, kMaxElements) : 1;
+  args.alone = parts == 1;
   CutTiles(args, IsFlat(chain, output), y.height, target);
   const size_t tiles = args.tiles * args.y.height * args.y.images;
   ConvPart part{KernelFor(args), args, tiles, false};
   size_t units = tiles;
-  if (!args.alone) {
-    const size_t parts = PartsFor(parallel, work, kMinMulAdds, kMaxElements);
-    part.by_outputs = parts > 1 && SplitsOutputs(args, parts, tiles);
-    if (part.by_outputs) units = QuotientUp(shape.outputs, kPartOutputs);
-  }
+  part.by_outputs = parts > 1 && SplitsOutputs(args, parts, tiles);
+  if (part.by_outputs) units = QuotientUp(shape.outputs, kPartOutputs);
   ForEachPart(parallel, work, kMinMulAdds, units, part);
   return {};
 }

@@ -84,6 +84,11 @@ struct ConvArgs {
   TilePos origin = {};  // where y begins in the whole output: what operands of the chain go by
 };
 
+// Of one image.
+inline size_t ImageBytes(const ImageView<const float>& x) {
+  return x.height * x.width * x.channels * sizeof(float);
+}
+
 // y = chain(w * x), not yet cut into tiles: `chain` and w must outlive it.
 ConvArgs ConvArgsFor(const PackedConv2d& w, const Chain& chain, const ImageView<const float>& x,
                      const ImageView<float>& y);

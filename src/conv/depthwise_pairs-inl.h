@@ -267,13 +267,12 @@ struct PairCode {
 };
 template <size_t kTaps, size_t kStride, class V>
 HWY_INLINE PairCode PairCodeOf() {
-  constexpr size_t kMost = kMostOfPairs;
-  PairCode code = {
-      {PairChannels<kTaps, kStride, 4, false, V>,
-       PairChannels<kTaps, kStride, kPixelsOfFive, false, V>,
-       PairChannels<kTaps, kStride, 6, false, V>, PairChannels<kTaps, kStride, kMost, false, V>},
-      PairPart};
-  if constexpr (kMaskedLoads) code.rest = PairChannels<kTaps, kStride, kMost, true, V>;
+  PairCode code = {{PairChannels<kTaps, kStride, 4, false, V>,
+                    PairChannels<kTaps, kStride, kPixelsOfFive, false, V>,
+                    PairChannels<kTaps, kStride, 6, false, V>,
+                    PairChannels<kTaps, kStride, kMostOfPairs, false, V>},
+                   PairPart};
+  if constexpr (kMaskedLoads) code.rest = PairChannels<kTaps, kStride, kMostOfPairs, true, V>;
   return code;
 }
 template <class V>

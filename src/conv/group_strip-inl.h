@@ -375,7 +375,7 @@ HWY_NOINLINE void RunGroupStrip(const ConvArgs& args, const ConvTile& t, size_t 
 // groups of four 56x56x128 takes 0.85, but with stride 2 beyond L2 1.18.
 template <size_t kInputs, class V>
 HWY_INLINE void ConvGroupStrips(const ConvArgs& args, size_t begin, size_t end) {
-  const bool far = kInputs == 4 && args.shape->stride_w == 2 && ImageBytes(args) > args.l2;
+  const bool far = kInputs == 4 && args.shape->stride_w == 2 && ImageBytes(args.x) > args.l2;
   ForStrips(args, far ? 4 : 14, begin, end, RunGroupStrip<kInputs, V>);
 }
 

@@ -80,10 +80,6 @@ HWY_INLINE Strip StripAt(const ConvArgs& args, const ConvTile& t, size_t rows) {
   return strip;
 }
 
-HWY_INLINE size_t ImageBytes(const ConvArgs& args) {
-  return args.x.height * args.x.width * args.x.channels * sizeof(float);
-}
-
 // Lines of L1 into whose sets pixels fall that lie a power of two apart.
 HWY_INLINE size_t LinesForPixels(const ConvArgs& args) {
   constexpr size_t kPage = 4096;  // of memory: a line for each set
@@ -102,7 +98,7 @@ constexpr size_t kFewSets = 512 / sizeof(float), kTwoSets = 2048 / sizeof(float)
 // 1.10). Vectors of half a line go down less far at stride 2 (24x24x32: 0.84 with 6 rows, 0.99 with
 // 12), and beyond L2 no strip does (112x112x64: 1.1 with 4 rows).
 HWY_NOINLINE inline size_t MostStripRows(const ConvArgs& args) {
-  const size_t bytes = ImageBytes(args);
+  const size_t bytes = ImageBytes(args.x);
   // Where one vector is all channels, what is set up for each strip counts: 48x48x8, 112x112x8 and,
   // with AVX-512, 112x112x16 take 0.67 to 0.92 with 64 rows. With two vectors it would be 0.9 to
   // 1.2; 224x224x8 would take 1.4.
@@ -197,14 +193,14 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   if (!kDepthwiseStrips || !FitsStrips(args, lanes)) return false;
   if (args.y.width < kLeastStrip) return false;
   if (lanes == kPanel) return true;
-  const size_t bytes = ImageBytes(args);
+  const size_t bytes = ImageBytes(args.x);
   const size_t rows = StripRows(args.y.height, MostStripRows(args));
   const size_t pixels = std::min(DepthwiseStripPixels(stride), args.y.width);
   const size_t inputs = ((rows - 1) * stride + 3) * ((pixels - 1) * stride + 3);
   const size_t lines = LinesForPixels(args);
   if (stride == 1) {
-    // Beyond half of L2, pairs of rows, whose channels come in the order of memory: 28x28x512 would
-    // take 1.5. Where a pixel is no more than two lines, either does (112x112x32: 0.90 to 1.05).
+    // Beyond half of L2, tables, whose channels come in the order of memory. Where a pixel is no
+    // more than two lines, either does (112x112x32: 0.90 to 1.05).
     constexpr size_t kFewChannels = 32;
     const bool near = bytes <= args.l2 / 2 || args.x.pixel_stride <= kFewChannels;
     return near && (bytes <= args.l1 || inputs <= lines);
@@ -222,7 +218,7 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
 // 56x56x144 0.90 and 0.91, 112x112x32 0.92 and 0.97; at stride 2 28x28x256 0.81 and 0.82,
 // 112x112x64 0.82 and 0.75. What is kept first is much where rows are few: with AVX-512, 4x4x1024
 // would take 0.9 and 4x4x512 1.5. With 16 registers other strips lose more, as their vectors are
-// half lines.
+// half lines. What the chain leaves to RunRest follows a few rows at a time, too.
 HWY_INLINE bool UsesRolling(const ConvArgs& args) {
   constexpr size_t kLeastRows = kVectorRegisters == 32 ? 7 : 4, kManyRows = 28;
   if (!kDepthwiseStrips || !FitsStrips(args, hn::Lanes(DF()))) return false;
