@@ -199,8 +199,9 @@ HWY_INLINE bool UsesStrips(const ConvArgs& args) {
   const size_t inputs = ((rows - 1) * stride + 3) * ((pixels - 1) * stride + 3);
   const size_t lines = LinesForPixels(args);
   if (stride == 1) {
-    // Beyond half of L2, tables, whose channels come in the order of memory. Where a pixel is no
-    // more than two lines, either does (112x112x32: 0.90 to 1.05).
+    // Beyond half of L2, where only several threads come here, tables, whose channels come in the
+    // order of memory: with two, 28x28x192 and 28x28x272 would take 1.16 in strips, though
+    // 56x56x144 0.90 and 112x112x96 0.91. Where a pixel is no more than two lines, either does.
     constexpr size_t kFewChannels = 32;
     const bool near = bytes <= args.l2 / 2 || args.x.pixel_stride <= kFewChannels;
     return near && (bytes <= args.l1 || inputs <= lines);
