@@ -273,14 +273,15 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
       return !whole ? Strided::kTile : below ? Strided::kBelow : Strided::kRow;
     }
   }
-  if (border || !one_run) return Strided::kNot;
-  taps.kernel_h = s.kernel_h;
-  taps.length = run;
+  if (border || (!one_run && s.kernel_h != 1)) return Strided::kNot;
+  // The taps of the only row may be runs of their own: groups, and dilation.
+  taps.kernel_h = one_run ? s.kernel_h : s.kernel_w;
+  taps.length = one_run ? run : channels;
   taps.data = image.data + t.image * image.image_stride + y * image.row_stride +
               x * image.pixel_stride + channel;
   taps.stride = s.stride_w * image.pixel_stride;
   taps.tile_step = t.pixels * taps.stride;
-  taps.step_h = s.dilation_h * image.row_stride;
+  taps.step_h = one_run ? s.dilation_h * image.row_stride : s.dilation_w * image.pixel_stride;
   return Strided::kInner;
 }
 
