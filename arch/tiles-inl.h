@@ -34,24 +34,27 @@ constexpr size_t kRowTileOneVector =
 // in the padding (src/common/tall_tile-inl.h). Of the time of others, AVX-512: 32x32x16 with
 // 16 outputs 0.84, 8x8x16 with as many 0.84 and, of 5x5 taps, 0.68, 16x16x32 with 32 outputs 0.94,
 // 6x6x16 with 32 outputs 0.81 and, of 7x7 taps, 0.62; AVX2: 8 outputs 0.92 to 0.99, 6x6x16 with 8
-// outputs 0.76, groups of eight 0.67 to 0.97, 32x32x16 with 16 outputs 0.96 and 8 to 11 pixels in a
-// row 0.87 to 0.90. First layers gain where rows are wide: 96x96x3 with 8 outputs and stride 2
-// takes 0.83 to 0.93, 224x224x3 with 16 or 32 outputs 0.94 to 1.00; 28x28x1 would take 1.35. 1x1,
-// whose tiles read each input once, has as few rows as others: 112x112x32 with 16 outputs would
-// take 1.18.
+// outputs 0.76, groups of eight 0.67 to 0.97. First layers gain where rows are wide: 96x96x3 with 8
+// outputs and stride 2 takes 0.83 to 0.93, 224x224x3 with 16 or 32 outputs 0.94 to 1.00; 28x28x1
+// would take 1.35. 1x1, whose tiles read each input once, has as few rows as others: 112x112x32
+// with 16 outputs would take 1.18.
 constexpr bool kTallTiles = !kSmallCode;
 constexpr size_t kTallRows = kVectorRegisters == 32 ? 24 : 12;
 constexpr size_t kTallRowsTwoVectors = kTallRows / 2;
 
-// Heights of tall tiles share code by fours: a row that may not be there costs a comparison, and
-// steps of 12 multiply-adds have no time for it. The same holds for rows at either end that find a
-// tap in the padding.
+// With 16 registers those of two vectors have an address for each row instead, and may go on in the
+// next row of an image (src/common/turning_tile-inl.h). AVX2, 3x3 taps, of the time of tiles that
+// look up what they read: 32 or 64 outputs on 5 to 12 pixels a row 0.83 to 0.99, on 13 to 56 0.93
+// to 1.01; 20x20x16 with 5x5 taps 0.89; in groups of sixteen with as many 0.88.
 template <size_t kVectors>
-constexpr bool kShortSteps = kVectorRegisters == 16 && kVectors == 2;
+constexpr bool kTurns = kTallTiles&& kVectorRegisters == 16 && kVectors == 2;
+
+// Heights of tall tiles share code by fours: a row that may not be there costs a comparison. Of
+// those with an address for each row any may be missing.
+constexpr size_t kTallGrain = 4;
+// Rows at either end that may find a tap in the padding.
 template <size_t kVectors>
-constexpr size_t kTallGrain = kShortSteps<kVectors> ? 1 : 4;
-template <size_t kVectors>
-constexpr size_t kTallPadding = kShortSteps<kVectors> ? 1 : 4;
+constexpr size_t kTallPadding = kTurns<kVectors> ? kTallRowsTwoVectors : 4;
 
 // Rows that a tall tile finds from one address. With an index, a multiply-add whose operand is in
 // memory is two micro-operations instead of one; a load is not.

@@ -70,7 +70,7 @@ using RowIndex = std::integral_constant<size_t, kRow>;
 template <size_t kRow, size_t kRows, size_t kVectors, class Row>
 HWY_INLINE void TallRows(size_t begin, size_t end, const Row& row) {
   if constexpr (kRow < kRows) {
-    constexpr size_t kMayEnd = kTallPadding<kVectors> + kTallGrain<kVectors>;
+    constexpr size_t kMayEnd = kTallPadding<kVectors> + kTallGrain;
     if constexpr (kRow + kMayEnd > kRows) {
       if (end <= kRow) return;
     }
@@ -224,7 +224,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE bool TallTilesOf(size_t rows, const Taps& taps,
   Finish finish(out);
   const size_t apart = kVectors == 1 ? 0 : weights.Vector(1) - weights.first;
   const size_t length = taps.length, down = taps.stride;
-  const EdgeTap whole{0, 0, static_cast<uint32_t>(rows)};
+  const EdgeTap whole{0, 0, static_cast<uint16_t>(rows), 0};
   const EdgeTap* const first = taps.edge == nullptr ? &whole : taps.edge;
   const EdgeTap* const last = first + (taps.edge == nullptr ? 1 : taps.kernel_w);
   size_t tile = 0;
@@ -260,7 +260,7 @@ LANEFUSE_ONE_COPY HWY_NOINLINE bool TallTilesOf(size_t rows, const Taps& taps,
       }
       at.row = At(row, taps.step_h);
     }
-    if (taps.edge != nullptr && NegativeZero(c)) return true;
+    if (taps.border && NegativeZero(c)) return true;
     FinishTall(out, finish, tile * rows, rows, c);
   } while (++tile < count);
   return false;
@@ -278,13 +278,9 @@ HWY_NOINLINE bool TallTiles(size_t rows, const Taps& taps, const TileWeights& we
       if (rows > 12) return TallTilesOf<16, kVectors, V>(rows, taps, weights, out, count);
     }
     return TallTilesOf<12, kVectors, V>(rows, taps, weights, out, count);
-  } else if constexpr (kTallRowsTwoVectors > 6) {
+  } else {
     if (rows <= 8) return TallTilesOf<8, kVectors, V>(rows, taps, weights, out, count);
     return TallTilesOf<12, kVectors, V>(rows, taps, weights, out, count);
-  } else {
-    if (rows <= 4) return TallTilesOf<4, kVectors, V>(rows, taps, weights, out, count);
-    if (rows == 5) return TallTilesOf<5, kVectors, V>(rows, taps, weights, out, count);
-    return TallTilesOf<6, kVectors, V>(rows, taps, weights, out, count);
   }
 }
 

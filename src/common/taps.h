@@ -19,12 +19,13 @@ inline const float* At(const float* data, size_t by) {
   return reinterpret_cast<const float*>(reinterpret_cast<uintptr_t>(data) + by * sizeof(float));
 }
 
-// A tap of a row at the border of an image: its distance from tap 0, and the rows [begin, end) of a
-// tile that find it inside.
+// A tap of a row at the border of an image: its distance from tap 0, and the rows of a tile that
+// find it inside: [begin, end) of those in the first row of an image, and a bit for each of all.
 struct EdgeTap {
   static constexpr size_t kTaps = 24;  // of a row
   size_t offset;
-  uint32_t begin, end;
+  uint16_t begin, end;
+  uint32_t rows;
 };
 
 struct Taps {
@@ -33,6 +34,7 @@ struct Taps {
 
   struct Range {
     size_t first, last;
+    bool Has(size_t i) const { return first <= i && i < last; }
   };
 
   size_t kernel_h = 1, kernel_w = 1;
@@ -59,6 +61,10 @@ struct Taps {
   // Of a tall tile at the border of an image: the taps of a row, kernel_w of them. Null: a row is
   // one run, which all rows of the tile find.
   const EdgeTap* edge = nullptr;
+  // Of a tile that goes on in the next row of an image: its rows from `turn` on lie turn_step
+  // further, and find the rows of taps turned_rows.
+  size_t turn = SIZE_MAX, turn_step = 0;
+  Range turned_rows{SIZE_MAX, 0};
 
   size_t columns = 0;  // of the table
   bool border = false;

@@ -145,17 +145,15 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
   }
 }
 
-// Whether a convolution with dilation that is not depthwise gains as several without. With few
-// channels each tap would be a short run of its own, and rows of the image are copied instead:
-// 64x64x1 takes 0.27 to 0.30 of the time, 64x64x3 0.45 to 0.56, 12x12x4 0.65 to 0.74, 64x64x8 0.59
-// to 0.88, 64x64x12 with 24 outputs 0.79 and 0.92 (AVX512, AVX2), 1x1000x16 with 16 0.84 (AVX512).
-// With more, few pixels of a phase have taps left or right of the image, and tiles are tall:
-// 64x64x16 with 16 outputs 0.69 and 0.86, 64x64x32 with 32 0.88 (AVX512). Narrow phases, whose
-// taps are padding for the most part, and others would take 1.0 to 1.3. Groups of four have strips
-// (28x28x64: 0.40 and 0.47), those of sixteen tall tiles (0.80, AVX512); strips of eight, 0.56, are
+// Whether a convolution with dilation that is not depthwise gains as several without. With up to
+// four channels each tap would be a short run of its own, and rows of the image are copied instead:
+// 64x64x1 takes 0.27 to 0.30 of the time, 64x64x3 0.60 and 0.64, 64x64x4 0.67 to 0.76 (AVX2,
+// AVX512), while six channels would take 0.97 to 1.03, and the taps of a single row need no copy.
+// Narrow phases, whose taps are padding for the most part, would take 1.0 to 1.3. Groups of four
+// have strips: 28x28x64 takes 0.55 and 0.66, 1x1000x64 0.61 and 0.71. Those of eight, 0.56, are
 // left out, as they would take more stack than is stated.
 HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
-  constexpr size_t kLeastTall = 12;    // pixels: 24 channels with 8 would take 1.06
+  constexpr size_t kLeastLine = 12;    // pixels of a single row
   constexpr size_t kLeastWork = 2048;  // multiply-adds: what it costs to begin a phase
   const Conv2dShape& s = *args.shape;
   const size_t channels = GroupChannels(s), outputs = GroupOutputs(s);
@@ -163,24 +161,15 @@ HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
   const size_t across = s.kernel_w > 1 ? s.dilation_w : 1;
   const size_t rows = Quotient(std::min(args.x.height, args.y.height), down);
   const size_t pixels = Quotient(std::min(args.x.width, args.y.width), across);
-  // What is copied has the padding with it; up to four channels gain in any case.
-  const bool four = s.groups == 1 && channels <= 4;
-  const size_t kernels = four ? 1 : 2;
-  if (rows * pixels * outputs * DepthOf(s) < kLeastWork) return false;
-  if (pixels < std::max<size_t>(four ? 4 : 7, kernels * s.kernel_w)) return false;
-  if (s.kernel_h > 1 && rows < kernels * s.kernel_h) return false;
-  if (s.groups == 1 &&
-      channels <= (s.kernel_h == 1 && outputs > 8 && outputs <= kPanel ? 16 : 12)) {
-    return s.kernel_h * (kRowTile - 1 + s.kernel_w) * channels <= Patch::kFloats;
+  if (channels > 4 || rows * pixels * outputs * DepthOf(s) < kLeastWork) return false;
+  if (s.groups == 1) {
+    return s.kernel_h > 1 && pixels >= std::max<size_t>(4, s.kernel_w) && rows >= s.kernel_h &&
+           s.kernel_h * (kRowTile - 1 + s.kernel_w) * channels <= Patch::kFloats;
   }
-  if (s.groups > 1 && channels == 4 && outputs == 4) {
-    if (s.kernel_h == 1) return s.kernel_w == 3 && pixels >= kLeastTall;
-    return s.kernel_h == 3 && s.kernel_w == 3 && s.padding.top <= down && s.padding.left <= across;
-  }
-  if (s.groups > 1 && kVectorRegisters != 32) return false;
-  const size_t lanes = hn::Lanes(DF());
-  return outputs % lanes == 0 && outputs > 8 && pixels >= kLeastTall &&
-         DepthOf(s) >= DeepSum(outputs <= lanes) && GainsByTallTiles(s, pixels);
+  if (channels != 4 || outputs != 4 || pixels < std::max<size_t>(7, 2 * s.kernel_w)) return false;
+  if (s.kernel_h == 1) return s.kernel_w == 3 && pixels >= kLeastLine;
+  return s.kernel_h == 3 && s.kernel_w == 3 && rows >= 2 * s.kernel_h && s.padding.top <= down &&
+         s.padding.left <= across;
 }
 
 // Whether a convolution with dilation (IsDilated) runs as several without (ConvPhases). Not with a
@@ -209,7 +198,8 @@ HWY_NOINLINE inline void ConvDense(const ConvArgs& args, size_t begin, size_t en
         using VHalf = hn::Vec<hn::Half<DF>>;
         if (TallLanes(outputs) < lanes) return ConvTall(args, begin, end, TallTiles<1, VHalf>);
       }
-      return ConvTall(args, begin, end, outputs <= lanes ? TallTiles<1, VF> : TallTiles<2, VF>);
+      if (outputs <= lanes) return ConvTall(args, begin, end, TallTiles<1, VF>);
+      return ConvTall(args, begin, end, TwoVectors<VF>());
     }
   }
   const Conv2dShape& s = *args.shape;

@@ -35,6 +35,7 @@ size_t ConvRowTile(ConvArgs& args) {
   const Conv2dShape& s = *args.shape;
   const size_t width = args.y.width;
   args.kind = TileKind::kPlain;
+  args.turns = false;
   const auto tiles = [&](TileKind kind, size_t most) HWY_ATTR {
     args.kind = kind;
     return most;
@@ -57,6 +58,10 @@ size_t ConvRowTile(ConvArgs& args) {
   if (ThreeVectors(GroupOutputs(s))) return kRowTileThreeVectors;
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
+  if (GainsByTurningTiles(args)) {
+    args.turns = true;
+    return tiles(TileKind::kTall, kTallRowsTwoVectors);
+  }
   if (GainsByTallTiles(s, width)) {
     const bool one = outputs <= lanes;
     if (FitsTallTiles(args, DeepSum(one), one ? kTallPadding<1> : kTallPadding<2>)) {
@@ -256,8 +261,8 @@ bool IsPointwise(const Conv2dShape& s) {
 void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& x = args.x;
-  const size_t most = ChooseTiles(args, target);
   args.flat = flat;
+  const size_t most = ChooseTiles(args, target);
   args.down = args.y.height;
   args.across = args.y.width;
   args.tiles = QuotientUp(args.across, most);
@@ -295,6 +300,13 @@ void CutTiles(ConvArgs& args, bool flat, size_t height, int target) {
     origin = {0, 0, (origin.image * height + origin.row) * args.y.width + origin.pixel, 0};
     args.y.width = args.y.images * args.y.height * args.y.width;
     args.y.height = args.y.images = 1;
+    args.tiles = QuotientUp(args.y.width, most);
+  }
+  if (args.turns) {
+    TilePos& origin = args.origin;
+    origin = {origin.image, 0, origin.row * args.y.width + origin.pixel, 0};
+    args.y.width *= args.y.height;
+    args.y.height = 1;
     args.tiles = QuotientUp(args.y.width, most);
   }
   CutRows(args);

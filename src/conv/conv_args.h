@@ -79,6 +79,7 @@ struct ConvArgs {
   bool phases = false;     // pixels as far apart as taps run as images of their own (ConvPhases)
   bool flat = false;       // neither the whole output nor operands of the chain have gaps
   bool scattered = false;  // y is one row of pixels, whose tiles do not end with an image's rows
+  bool turns = false;      // the same, of tall tiles: a row of pixels for each image
   size_t down = 0;         // pixels of an image of the output, whatever form y has taken
   size_t across = 0;
   TilePos origin = {};  // where y begins in the whole output: what operands of the chain go by
@@ -244,8 +245,6 @@ Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, siz
 // What a tile at the border reads that walks down its rows: where its first pixel finds tap 0, and
 // the rows of taps that lie in the image.
 void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels, Taps& taps);
-// Which of its pixels find each tap of a row in the image.
-void EdgeRows(const ConvArgs& args, const ConvTile& t, EdgeTap* edge);
 
 // Whether tall tiles can run the rows of an image: at most `padding` pixels at either end have taps
 // beside it.

@@ -10,8 +10,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "src/common/tall_tile-inl.h"
+#include "src/common/turning_tile-inl.h"
 #include "src/conv/conv_args.h"
+#include "src/conv/tall_reader.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lanefuse::HWY_NAMESPACE {
@@ -26,22 +27,26 @@ using TallRun = bool (*)(size_t rows, const Taps& taps, const TileWeights& weigh
                          const TileOut& out, size_t count);
 
 // A tile that has a sum of -0: once more, with the padding, whose zeros may make it +0. `weights`:
-// of its first output.
+// as the tile has them.
 HWY_NOINLINE inline void PaddedTile(const ConvArgs& args, const ConvTile& t, size_t channel,
                                     const TileWeights& weights, TileOut out) {
   const Conv2dShape& s = *args.shape;
   const ImageView<const float>& image = args.x;
   const size_t channels = GroupChannels(s);
+  const float* const first = weights.first + out.skip;
   out.skip = 0;
   HWY_ALIGN float sums[2 * kPanel];
   for (size_t p = 0; p < t.pixels; ++p) {
     for (size_t o = 0; o < out.cols; ++o) {
-      const float* w = weights.first + o / kPanel * weights.panel_stride + o % kPanel;
+      const float* w = first + o / kPanel * weights.panel_stride + o % kPanel;
       float sum = 0.0f;
+      const bool turned = t.pixel + p >= args.across;
+      const size_t line = t.row + (turned ? 1 : 0);
+      const size_t column = t.pixel + p - (turned ? args.across : 0);
       for (size_t ky = 0; ky < s.kernel_h; ++ky) {
-        const size_t y = t.row * s.stride_h + ky * s.dilation_h - s.padding.top;
+        const size_t y = line * s.stride_h + ky * s.dilation_h - s.padding.top;
         for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-          const size_t x = (t.pixel + p) * s.stride_w + kx * s.dilation_w - s.padding.left;
+          const size_t x = column * s.stride_w + kx * s.dilation_w - s.padding.left;
           const bool inside = y < image.height && x < image.width;
           const float* a = inside ? image.data + t.image * image.image_stride +
                                         y * image.row_stride + x * image.pixel_stride + channel
@@ -59,6 +64,13 @@ HWY_NOINLINE inline void PaddedTile(const ConvArgs& args, const ConvTile& t, siz
   }
 }
 
+// Those of two vectors.
+template <class V>
+HWY_INLINE TallRun TwoVectors() {
+  if constexpr (kTurns<2>) return TurningTiles<V>;
+  return TallTiles<2, V>;
+}
+
 // Units (tiles) [begin, end) of outputs [n0, n1) of groups [g0, g1) in tall tiles: all outputs, or,
 // of one group, as many as a tile has.
 HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size_t end, size_t g0,
@@ -71,31 +83,29 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
   // and may end in the next. Eight lanes are read from there, or the last of the panel.
   const bool shared = args.plan == ConvPlan::kGrouped;
   const size_t each = shared ? outputs : QuotientUp(outputs, kPanel) * kPanel;
-  EdgeTap edge[EdgeTap::kTaps];
+  TallReader reader(args, g0 * channels, channels, kTurns<2> && n1 - n0 > hn::Lanes(DF()));
   TileCursor cursor(args, begin);
   while (begin < end) {
     const ConvTile& t = cursor.tile();
-    Taps taps;
-    size_t count = 1;
-    if (StridedTaps(args, t, g0 * channels, channels, nullptr, taps) != Strided::kNot) {
-      count = cursor.Together(end - begin, args.inner_end);
-    } else {
-      EdgeTaps(args, t, g0 * channels, channels, taps);
-      EdgeRows(args, t, edge);
-      taps.edge = edge;
+    ConvTile at = t;  // in the image
+    if (args.turns) {
+      at.row = Quotient(t.pixel, args.across);
+      at.pixel -= at.row * args.across;
     }
+    Taps& taps = reader.Read(at);
+    const size_t count =
+        taps.border ? 1 : cursor.Together(end - begin, t.pixel - at.pixel + args.inner_end);
     for (size_t g = g0; g < g1; ++g) {
       for (size_t n = n0, cols; n < n1; n += cols) {
         const size_t packed = g * each + n;
         const size_t lane = packed % kPanel;
         cols = shared ? std::min(n1 - n, kPanel - lane) : n1 - n;
-        const TileWeights weights{args.panels + packed / kPanel * panel + lane, panel};
-        TileWeights loaded = weights;
+        const size_t skip = lane - std::min(lane, kPanel / 2);
+        const TileWeights weights{args.panels + packed / kPanel * panel + lane - skip, panel};
         TileOut out = ConvOut(args, t, g * outputs + n, cols);
-        out.skip = lane - std::min(lane, kPanel / 2);
-        loaded.first -= out.skip;
-        if (run(t.pixels, taps, loaded, out, count)) {
-          PaddedTile(args, t, g * channels, weights, out);
+        out.skip = skip;
+        if (run(t.pixels, taps, weights, out, count)) {
+          PaddedTile(args, at, g * channels, weights, out);
         }
       }
       taps.data = At(taps.data, channels);
@@ -124,7 +134,7 @@ HWY_NOINLINE void ConvTallBlocks(const ConvArgs& args, size_t begin, size_t end)
   for (size_t n = args.n0, last; n < args.n1; n = last) {
     last = std::min(n + 2 * lanes, args.n1);
     ConvTallGroups(args, begin, end, 0, 1, n, last,
-                   last - n <= lanes ? TallTiles<1, V> : TallTiles<2, V>);
+                   last - n <= lanes ? TallTiles<1, V> : TwoVectors<V>());
   }
 }
 
@@ -134,8 +144,8 @@ HWY_INLINE size_t TallLanes(size_t outputs) {
 }
 
 // Whether rows of `width` pixels are worth cutting into tall tiles, if those can run them. With 16
-// registers two vectors have six rows, tall or not: what is gained are the addresses, and lost are
-// rows that are cut badly, for only other tiles go on in the next row. Groups lose more by that.
+// registers two vectors have six rows, tall or not, and what is gained are the addresses; where
+// these cannot turn, as there are gaps between rows, other tiles cut rows better.
 HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
   const size_t lanes = hn::Lanes(DF());
   const size_t outputs = GroupOutputs(s);
@@ -149,9 +159,24 @@ HWY_INLINE bool GainsByTallTiles(const Conv2dShape& s, size_t width) {
   if (one) return Quotient(width, QuotientUp(width, kTallRows)) >= kLeast;
   if (kVectorRegisters == 32) return width > 1;
   constexpr size_t kMostDepth = 256;  // 14x14x64 would take 1.02
-  // Seven pixels are tiles of four and three, which have no code.
   return s.groups == 1 && outputs == 2 * lanes && depth >= DeepSum(one) && depth <= kMostDepth &&
-         width >= 4 && width != 7;
+         width >= 4;
+}
+
+// Whether tiles turn: where pixels lie in memory without gaps, in blocks of two vectors of outputs.
+// A tile meets two rows of the image, no more. Other tiles ask for weights far beyond L2 in
+// advance: 14x14x512 with 512 outputs and stride 2 would take 1.05.
+HWY_INLINE bool GainsByTurningTiles(const ConvArgs& args) {
+  constexpr size_t kLeastWidth = kTallRowsTwoVectors - 1, kFarWeights = 6;  // times L2
+  const Conv2dShape& s = *args.shape;
+  const size_t block = 2 * hn::Lanes(DF());
+  const size_t outputs = GroupOutputs(s);
+  const size_t depth = DepthOf(s);
+  if (!kTurns<2> || !args.flat || s.kernel_h * s.kernel_w == 1) return false;
+  if (args.y.width < kLeastWidth || depth < DeepSum(false)) return false;
+  if (depth * outputs * sizeof(float) > kFarWeights * args.l2) return false;
+  return outputs % block == 0 && (s.groups == 1 || outputs == block) &&
+         CanRunTallTiles(args, kTallPadding<2>);
 }
 
 // Whether more outputs than a tall tile has gain by blocks of two vectors, for which the image is

@@ -300,23 +300,6 @@ void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t ch
   taps.rows = TapsInside(static_cast<ptrdiff_t>(first.y), s.kernel_h, s.dilation_h, image.height);
 }
 
-void EdgeRows(const ConvArgs& args, const ConvTile& t, EdgeTap* edge) {
-  const Conv2dShape& s = *args.shape;
-  const size_t across = s.dilation_w * args.x.pixel_stride;
-  // The first pixel whose tap, `ahead` columns further on, lies at column `at` or right of it.
-  const auto first = [&](size_t at, size_t ahead) {
-    const size_t to = at + s.padding.left;
-    const size_t from = t.pixel * s.stride_w + ahead;
-    if (to <= from) return size_t{0};
-    return std::min(s.stride_w == 1 ? to - from : QuotientUp(to - from, s.stride_w), t.pixels);
-  };
-  for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-    const size_t ahead = kx * s.dilation_w;
-    edge[kx] = {kx * across, static_cast<uint32_t>(first(0, ahead)),
-                static_cast<uint32_t>(first(args.x.width, ahead))};
-  }
-}
-
 bool CanRunTallTiles(const ConvArgs& args, size_t padding) {
   const Conv2dShape& s = *args.shape;
   if (s.kernel_w > EdgeTap::kTaps) return false;

@@ -190,6 +190,41 @@ TEST(Conv2dPixels, RowsThatMeetThePadding) {
   }
 }
 
+// Two vectors of outputs, and blocks of them, where neither images nor rows have gaps: tiles go on
+// in the next row, as few pixels as there may be in it, and in several images.
+TEST(Conv2dPixels, TilesThatGoOnInTheNextRow) {
+  Random random(__LINE__);
+  constexpr size_t kOutputs[] = {16, 32, 48}, kChannels[] = {16, 8, 21, 35};
+  constexpr size_t kWithoutGaps = 7;
+  size_t i = 0;
+  for (const size_t kernel_h : {1, 3, 4, 5}) {
+    for (const size_t kernel_w : {1, 2, 3, 5, 9, 13}) {
+      for (const size_t width : {4, 5, 6, 7, 8, 9, 10, 11, 13, 17}) {
+        const size_t groups = i % 5 == 4 ? 3 : 1;
+        ConvCase c{.shape = {.outputs = groups == 1 ? kOutputs[i % 3] : groups * 16,
+                             .channels = groups * kChannels[i / 2 % 4],
+                             .kernel_h = kernel_h,
+                             .kernel_w = kernel_w,
+                             .dilation_h = 1 + i % 7 / 6,
+                             .dilation_w = 1 + i % 11 / 8,
+                             .groups = groups},
+                   .images = 1 + i % 2,
+                   .height = 1 + i * 5 % 7,
+                   .width = width,
+                   .has_bias = i % 2 == 0,
+                   .data = kAllData[i % 3],
+                   .layout = kWithoutGaps};
+        PadInTurn(i, c);
+        c.shape.stride_h = 1 + i % 13 / 10;
+        c.shape.stride_w = 1 + i % 17 / 13;
+        ++i;
+        CheckConv(c, random);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 // Few channels, and few outputs, whose pixels run as far apart as taps: more phases than there are
 // pixels, and phases that begin in the padding, end in it, or lie in it.
 TEST(Conv2dPixels, WithDilation) {
