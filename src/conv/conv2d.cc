@@ -355,8 +355,10 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
        !MulAddSize(work, shape.outputs, 0, work))) {
     work = kMaxElements;
   }
-  const bool large = parallel.threads != 1 && work >= 2 * kMinMulAdds;
-  const size_t parts = large ? PartsFor(parallel, work, kMinMulAdds, kMaxElements) : 1;
+  const bool depthwise = args.plan == ConvPlan::kDepthwise;
+  const size_t least = depthwise ? kMinDepthwiseMulAdds : kMinMulAdds;
+  const bool large = parallel.threads != 1 && work >= 2 * least;
+  const size_t parts = large ? PartsFor(parallel, work, least, kMaxElements) : 1;
   args.alone = parts == 1;
   CutTiles(args, IsFlat(chain, output), y.height, target);
   const size_t tiles = args.tiles * args.y.height * args.y.images;
@@ -364,7 +366,7 @@ Status Conv2d(const ImageView<const float>& x, const PackedConv2d& w, const Epil
   size_t units = tiles;
   part.by_outputs = parts > 1 && SplitsOutputs(args, parts, tiles);
   if (part.by_outputs) units = QuotientUp(shape.outputs, kPartOutputs);
-  ForEachPart(parallel, work, kMinMulAdds, units, part);
+  ForEachPart(parallel, work, least, units, part);
   return {};
 }
 
