@@ -83,6 +83,13 @@ void CopyRuns(const float* from, size_t from_step, float* to, size_t to_step, si
   }
 }
 
+// `count` pixels of three channels, side by side: four floats each, but for the last, of which the
+// fourth is overwritten by the next.
+void CopyThrees(const float* from, size_t from_step, float* to, size_t count) {
+  for (; count > 1; --count, from += from_step, to += 3) CopyFour(from, to);
+  std::memcpy(to, from, 3 * sizeof(float));
+}
+
 // Rows of an image that are copied, from row y on, row_step apart.
 struct Window {
   const float* data;  // the first channel of pixel (0, 0)
@@ -113,7 +120,11 @@ void CopyWindow(const Window& w, ptrdiff_t x, size_t columns, float* to) {
     return CopyRuns(from, w.row_step * w.row_stride, to, to_step, rows, count * w.channels);
   }
   for (size_t i = 0; i < rows; ++i, from += w.row_step * w.row_stride, to += to_step) {
-    CopyRuns(from, w.pixel_stride, to, w.channels, count, w.channels);
+    if (w.channels == 3) {
+      CopyThrees(from, w.pixel_stride, to, count);
+    } else {
+      CopyRuns(from, w.pixel_stride, to, w.channels, count, w.channels);
+    }
   }
 }
 
@@ -124,6 +135,13 @@ void FillPatch(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
                size_t windows, size_t x, size_t columns, bool whole, Patch& patch) {
   const Conv2dShape& s = *args.shape;
   const size_t row = columns * channels;
+  // Rows that the patch has already, at its end.
+  size_t known = 0;
+  if (whole && windows == 1 && s.dilation_h == 1 && s.kernel_h > s.stride_h && patch.rows != 0 &&
+      patch.image == t.image && patch.row + patch.rows == t.row) {
+    known = s.kernel_h - s.stride_h;
+    std::memmove(patch.data, patch.data + patch.stride - known * row, known * row * sizeof(float));
+  }
   patch.image = t.image;
   patch.row = t.row;
   size_t together = 1;
@@ -141,11 +159,12 @@ void FillPatch(const ConvArgs& args, const ConvTile& t, size_t channel, size_t c
                          image.width,
                          image.row_stride,
                          image.pixel_stride,
-                         static_cast<ptrdiff_t>(t.row * s.stride_h - s.padding.top),
-                         rows,
+                         static_cast<ptrdiff_t>(t.row * s.stride_h - s.padding.top + known),
+                         rows - known,
                          s.dilation_h};
+  float* const to = patch.data + known * row;
   for (size_t i = 0; i < windows; ++i, x += s.stride_w) {
-    CopyWindow(window, static_cast<ptrdiff_t>(x), columns, patch.data + i * patch.stride);
+    CopyWindow(window, static_cast<ptrdiff_t>(x), columns, to + i * patch.stride);
   }
 }
 
