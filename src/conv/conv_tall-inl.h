@@ -83,7 +83,7 @@ HWY_NOINLINE inline void ConvTallGroups(const ConvArgs& args, size_t begin, size
   // and may end in the next. Eight lanes are read from there, or the last of the panel.
   const bool shared = args.plan == ConvPlan::kGrouped;
   const size_t each = shared ? outputs : QuotientUp(outputs, kPanel) * kPanel;
-  TallReader reader(args, g0 * channels, channels, kTurns<2> && n1 - n0 > hn::Lanes(DF()));
+  TallReader reader(args, g0 * channels, channels);
   TileCursor cursor(args, begin);
   while (begin < end) {
     const ConvTile& t = cursor.tile();

@@ -5,27 +5,24 @@
 
 namespace lanefuse {
 
-TallReader::TallReader(const ConvArgs& args, size_t channel, size_t channels, bool bits)
-    : args_(args),
-      bits_(bits),
-      data_(At(args.x.data, channel - args.shape->padding.top * args.x.row_stride -
-                                args.shape->padding.left * args.x.pixel_stride)),
-      down_(args.shape->stride_h * args.x.row_stride),
-      across_(args.shape->stride_w * args.x.pixel_stride),
-      tap_(args.shape->dilation_w * args.x.pixel_stride),
-      first_row_(QuotientUp(args.shape->padding.top, args.shape->stride_h)),
-      end_row_(OutputSize(args.x.height, args.shape->padding.top, 0, args.shape->kernel_h,
-                          args.shape->stride_h, args.shape->dilation_h)),
-      first_pixel_(QuotientUp(args.shape->padding.left, args.shape->stride_w)) {
-  const Conv2dShape& s = *args.shape;
-  const ImageView<const float>& image = args.x;
+void TallReader::Start(size_t channel, size_t channels) {
+  const Conv2dShape& s = *args_.shape;
+  const ImageView<const float>& image = args_.x;
+  down_ = s.stride_h * image.row_stride;
+  across_ = s.stride_w * image.pixel_stride;
+  tap_ = s.dilation_w * image.pixel_stride;
+  data_ = At(image.data,
+             channel - s.padding.top * image.row_stride - s.padding.left * image.pixel_stride);
+  first_row_ = QuotientUp(s.padding.top, s.stride_h);
+  end_row_ = OutputSize(image.height, s.padding.top, 0, s.kernel_h, s.stride_h, s.dilation_h);
+  first_pixel_ = QuotientUp(s.padding.left, s.stride_w);
   border_.kernel_h = s.kernel_h;
   border_.kernel_w = s.kernel_w;
   border_.length = channels;
   border_.stride = across_;
   border_.step_h = s.dilation_h * image.row_stride;
   border_.border = true;
-  border_.turn_step = down_ - args.across * across_;
+  border_.turn_step = down_ - args_.across * across_;
   inner_ = border_;
   inner_.border = false;
   if (s.kernel_w == 1 || (s.dilation_w == 1 && image.pixel_stride == channels)) {
@@ -55,28 +52,26 @@ inline Taps::Range TallReader::RowsOf(size_t row) const {
 // first of the next row.
 void TallReader::FindEdges(const ConvTile& t, size_t upper, EdgeTap* edge) const {
   const Conv2dShape& s = *args_.shape;
-  // Of `pixels` from `pixel` on, the first whose tap, `ahead` columns further on, lies at column
-  // `at` or right of it.
-  const auto first = [&](size_t pixel, size_t pixels, size_t at, size_t ahead) {
-    const size_t to = at + s.padding.left;
-    const size_t from = pixel * s.stride_w + ahead;
-    if (to <= from) return size_t{0};
-    return std::min(s.stride_w == 1 ? to - from : QuotientUp(to - from, s.stride_w), pixels);
-  };
   const auto below = [](size_t bit) { return (uint32_t{1} << bit) - 1; };
-  for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-    const size_t ahead = kx * s.dilation_w;
-    const size_t begin = first(t.pixel, upper, 0, ahead);
-    const size_t end = first(t.pixel, upper, args_.x.width, ahead);
-    EdgeTap tap{kx * tap_, static_cast<uint16_t>(begin), static_cast<uint16_t>(end), 0};
-    if (bits_) tap.rows = below(end) & ~below(begin);
-    if (upper < t.pixels) {
-      const size_t rest = t.pixels - upper;
-      const uint32_t found =
-          below(first(0, rest, args_.x.width, ahead)) & ~below(first(0, rest, 0, ahead));
-      tap.rows |= found << upper;
+  size_t pixel = t.pixel, pixels = upper;
+  for (size_t done = 0;; done = upper, pixel = 0, pixels = t.pixels - upper) {
+    for (size_t kx = 0; kx < s.kernel_w; ++kx) {
+      const size_t from = pixel * s.stride_w + kx * s.dilation_w;
+      // Of the pixels from `pixel` on, the first whose tap lies at column `at` or right of it.
+      const auto first = [&](size_t at) {
+        const size_t to = at + s.padding.left;
+        if (to <= from) return size_t{0};
+        return std::min(s.stride_w == 1 ? to - from : QuotientUp(to - from, s.stride_w), pixels);
+      };
+      const size_t begin = first(0), end = first(args_.x.width);
+      const uint32_t rows = (below(end) & ~below(begin)) << done;
+      if (done == 0) {
+        edge[kx] = {kx * tap_, static_cast<uint16_t>(begin), static_cast<uint16_t>(end), rows};
+      } else {
+        edge[kx].rows |= rows;
+      }
     }
-    edge[kx] = tap;
+    if (done + pixels == t.pixels) break;
   }
 }
 

@@ -13,9 +13,10 @@ namespace lanefuse {
 // what fits the processor's window. So all that tiles have in common is found once.
 class TallReader {
  public:
-  // For tiles of `args`, whose first group has `channels` channels from `channel` on. `bits`: tiles
-  // look at EdgeTap::rows, or else at begin and end.
-  TallReader(const ConvArgs& args, size_t channel, size_t channels, bool bits);
+  // For tiles of `args`, whose first group has `channels` channels from `channel` on.
+  TallReader(const ConvArgs& args, size_t channel, size_t channels) : args_(args) {
+    Start(channel, channels);
+  }
   TallReader(const TallReader&) = delete;
   TallReader& operator=(const TallReader&) = delete;
 
@@ -29,17 +30,17 @@ class TallReader {
   // inner one, and inner ones.
   enum Slot : uint8_t { kFirst, kBorder, kInner, kSlots };
 
+  void Start(size_t channel, size_t channels);
   Taps::Range RowsOf(size_t row) const;
   void FindEdges(const ConvTile& t, size_t upper, EdgeTap* edge) const;
   const EdgeTap* Edges(const ConvTile& t, size_t upper, Slot slot);
 
   const ConvArgs& args_;
-  const bool bits_;
-  const float* data_;                 // what output pixel (0, 0) reads as tap (0, 0)
-  const size_t down_, across_;        // floats from there to what its neighbours read
-  const size_t tap_;                  // floats between the taps of a row
-  const size_t first_row_, end_row_;  // of outputs that find all taps
-  const size_t first_pixel_;
+  const float* data_;           // what output pixel (0, 0) reads as tap (0, 0)
+  size_t down_, across_;        // floats from there to what its neighbours read
+  size_t tap_;                  // floats between the taps of a row
+  size_t first_row_, end_row_;  // of outputs that find all taps
+  size_t first_pixel_;
   Taps inner_, border_;
   bool separate_ = false;  // rows of taps are no runs of memory
   EdgeTap edge_[EdgeTap::kTaps];
