@@ -236,14 +236,14 @@ enum class Strided : uint8_t {
 };
 
 // What a dense tile reads, where its pixels lie equally far apart, as they do away from the
-// padding: neighbouring taps that are neighbours in memory become one long run. With a `patch`,
-// where runs would be short or meet the padding and a tile reads little (first layers), its inputs
-// are copied there.
+// padding: neighbouring taps that are neighbours in memory become one long run, and those of a
+// kernel of one row, if they are not, a run each. With a `patch`, where runs would be short or meet
+// the padding and a tile reads little (first layers), its inputs are copied there.
 Strided StridedTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels,
                     Patch* patch, Taps& taps);
 
-// What a tile at the border reads that walks down its rows: where its first pixel finds tap 0, and
-// the rows of taps that lie in the image.
+// What a tile of a wide depthwise kernel reads: where its first pixel finds tap 0, and the rows of
+// taps that lie in the image. Of dense ones: TallReader.
 void EdgeTaps(const ConvArgs& args, const ConvTile& t, size_t channel, size_t channels, Taps& taps);
 
 // Whether tall tiles can run the rows of an image: at most `padding` pixels at either end have taps
