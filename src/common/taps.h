@@ -22,7 +22,7 @@ inline const float* At(const float* data, size_t by) {
 // A tap of a row at the border of an image: its distance from tap 0, and the rows of a tile that
 // find it inside: [begin, end) of those in the first row of an image, and a bit for each of all.
 struct EdgeTap {
-  static constexpr size_t kTaps = 24;  // of a row
+  static constexpr size_t kTaps = 21;  // of a row
   size_t offset;
   uint16_t begin, end;
   uint32_t rows;

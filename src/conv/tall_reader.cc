@@ -84,7 +84,7 @@ inline const EdgeTap* TallReader::Edges(const ConvTile& t, size_t upper, Slot sl
   if (known_pixels_[i] != t.pixels || known_pixel_[i] != pixel) {
     FindEdges(t, upper, edge);
     known_pixel_[i] = pixel;
-    known_pixels_[i] = t.pixels;
+    known_pixels_[i] = static_cast<uint8_t>(t.pixels);
   }
   return edge;
 }

@@ -3,6 +3,7 @@
 #define LANEFUSE_SRC_CONV_TALL_READER_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "src/common/taps.h"
 #include "src/conv/conv_args.h"
@@ -42,9 +43,10 @@ class TallReader {
   size_t first_row_, end_row_;  // of outputs that find all taps
   size_t first_pixel_;
   Taps inner_, border_;
-  bool separate_ = false;  // rows of taps are no runs of memory
   EdgeTap edge_[EdgeTap::kTaps];
-  size_t known_pixel_[kSlots], known_pixels_[kSlots] = {};
+  size_t known_pixel_[kSlots];
+  uint8_t known_pixels_[kSlots] = {};
+  bool separate_ = false;  // rows of taps are no runs of memory
 };
 
 }  // namespace lanefuse
