@@ -47,7 +47,7 @@ constexpr size_t kTallRowsTwoVectors = kTallRows / 2;
 // look up what they read: 32 or 64 outputs on 5 to 12 pixels a row 0.83 to 0.99, on 13 to 56 0.93
 // to 1.01; 20x20x16 with 5x5 taps 0.89; in groups of sixteen with as many 0.88.
 template <size_t kVectors>
-constexpr bool kTurns = kTallTiles&& kVectorRegisters == 16 && kVectors == 2;
+constexpr bool kTurns = kVectorRegisters == 16 && kVectors == 2 && kTallTiles;
 
 // Heights of tall tiles share code by fours: a row that may not be there costs a comparison. Of
 // those with an address for each row any may be missing.

@@ -218,7 +218,7 @@ TEST_F(StackOfCalls, Conv2dAndPools) {
   CheckConv2d(36, 52, 52, 3, 1);
   CheckConv2d(14, 512, 512, 3, 2);
   parallel = {};
-  // Phases: copied rows, tall tiles, strips of groups, depthwise of each kind.
+  // Dilation: copied rows, tall tiles, strips of groups, depthwise of each kind.
   for (const size_t outputs : {16, 40}) CheckConv2d(24, 3, 1, 3, 1, outputs, 2);
   for (const size_t groups : {1, 2, 4, 8})
     CheckConv2d(30, groups == 1 ? 16 : 32, groups, 3, 1, 0, 2);

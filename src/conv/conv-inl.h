@@ -147,11 +147,10 @@ HWY_INLINE void ConvDenseBlock(const ConvArgs& args, size_t begin, size_t end,
 
 // Whether a convolution with dilation that is not depthwise gains as several without. With up to
 // four channels each tap would be a short run of its own, and rows of the image are copied instead:
-// 64x64x1 takes 0.27 to 0.30 of the time, 64x64x3 0.60 and 0.64, 64x64x4 0.67 to 0.76 (AVX2,
-// AVX512), while six channels would take 0.97 to 1.03, and the taps of a single row need no copy.
-// Narrow phases, whose taps are padding for the most part, would take 1.0 to 1.3. Groups of four
-// have strips: 28x28x64 takes 0.55 and 0.66, 1x1000x64 0.61 and 0.71. Those of eight, 0.56, are
-// left out, as they would take more stack than is stated.
+// 64x64x3 takes 0.60 and 0.64 of the time (AVX2, AVX512), 64x64x4 0.76 and 0.67, while six channels
+// would take 0.96 to 1.03, and the taps of a single row need no copy. Groups of four have strips:
+// 28x28x64 takes 0.66 and 0.55, 1x1000x64 0.61 and 0.71. Those of eight are left out, as they would
+// take more stack than is stated.
 HWY_NOINLINE inline bool GainsByPhases(const ConvArgs& args) {
   constexpr size_t kLeastLine = 12;    // pixels of a single row
   constexpr size_t kLeastWork = 2048;  // multiply-adds: what it costs to begin a phase

@@ -83,8 +83,8 @@ void CopyRuns(const float* from, size_t from_step, float* to, size_t to_step, si
   }
 }
 
-// `count` pixels of three channels, side by side: four floats each, but for the last, of which the
-// fourth is overwritten by the next.
+// `count` pixels of three channels, side by side: four floats of each, of which the next pixel
+// overwrites the fourth, and three of the last.
 void CopyThrees(const float* from, size_t from_step, float* to, size_t count) {
   for (; count > 1; --count, from += from_step, to += 3) CopyFour(from, to);
   std::memcpy(to, from, 3 * sizeof(float));
